@@ -1,4 +1,4 @@
-module paystream/tools
+module paystream/tools/buf
 
 go 1.26.7
 
