@@ -1,0 +1,299 @@
+package broadcast
+
+import (
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// entryOverhead is what a retained entry costs beside its value: the entry itself and its place in
+// the index of keys.
+const entryOverhead = 144
+
+// Label is a small number by which filters select records; at most 63.
+type Label uint8
+
+// Filter is a set of labels, a bit for each. The zero Filter selects all.
+type Filter uint64
+
+// Matches reports whether the filter selects a label.
+func (f Filter) Matches(l Label) bool { return f == 0 || f&(1<<l) != 0 }
+
+// Record is one record to append.
+type Record struct {
+	// Key names what the record is a state of. Value is its content, opaque to the log. Both may be
+	// parts of one larger string, which then stays in memory as long as any of them.
+	Key, Value string
+	Offset     int64
+	Time       int64 // of publishing, Unix milliseconds
+	Label      Label
+	// Tombstone says that the key is forgotten: the record is kept to supersede earlier ones and is
+	// shown to nobody.
+	Tombstone bool
+}
+
+// Batch is what has been read of one partition, in offset order.
+type Batch struct {
+	Partition int32
+	Records   []Record
+	// Next is the offset behind the batch: behind the last record, and behind whatever was left out
+	// of it. It moves readers on also when Records is empty.
+	Next int64
+	// Replayed says that the records are old, so that their age counts from their own time and not
+	// from now.
+	Replayed bool
+}
+
+// Limits bound what a log retains; whichever is passed first. Zero means no bound.
+type Limits struct {
+	Records int
+	Bytes   int // values, frames and the log's own cost of each record
+	Age     time.Duration
+}
+
+// Entry is a retained record.
+type Entry struct {
+	Key, Value string
+	Partition  int32
+	Offset     int64
+	Time       int64 // of publishing, Unix milliseconds
+	Label      Label
+}
+
+// Stats are a log's figures at one moment.
+type Stats struct {
+	Records    int // retained, tombstones not counted
+	Bytes      int // of retained entries
+	FrameBytes int // of rendered frames
+}
+
+// Log is the shared log. It is safe for concurrent use; create one with [New].
+type Log struct {
+	entryBytes int // the part of Limits.Bytes that entries may take
+	limits     Limits
+	frames     frameCache
+	views      atomic.Int32
+
+	// Published for readers, who take no lock.
+	dir  atomic.Pointer[directory]
+	low  atomic.Uint64 // the oldest retained position
+	head atomic.Uint64 // the position of the next append
+	wake atomic.Pointer[chan struct{}]
+
+	mu      sync.RWMutex
+	index   map[string]uint64 // a key's newest position
+	starts  Vector            // where the log began in each partition
+	newest  Vector            // where a reader of everything stands
+	marks   map[int32]*entry  // marks behind the last record, by partition
+	records int
+	bytes   int
+}
+
+// New returns an empty log.
+func New(limits Limits) *Log {
+	l := &Log{limits: limits, entryBytes: math.MaxInt, index: map[string]uint64{}, marks: map[int32]*entry{}}
+	l.frames.budget = defaultFrameBytes
+	if limits.Bytes > 0 {
+		l.frames.budget = min(l.frames.budget, limits.Bytes/4)
+		l.entryBytes = limits.Bytes - l.frames.budget
+	}
+	l.dir.Store(&directory{&segment{}})
+	wake := make(chan struct{})
+	l.wake.Store(&wake)
+	return l
+}
+
+// Open says that a partition will be appended from offset on. What lies before it was never in the
+// log: a reader that needs it is told so. Opening it again changes nothing.
+func (l *Log) Open(partition int32, offset int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if int(partition) < len(l.starts) && l.starts[partition] >= 0 {
+		return
+	}
+	for int(partition) >= len(l.starts) {
+		l.starts = append(l.starts, -1) // known to exist, not open
+	}
+	l.starts[partition] = offset
+	l.mark(partition, offset)
+	l.publish()
+}
+
+// Append adds a batch behind all others and wakes whoever waits. The partition must be open, and
+// the batch must begin where the partition's batch before it ended or later. It never waits for a
+// subscription.
+func (l *Log) Append(b Batch) {
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range b.Records {
+		r := &b.Records[i]
+		after := r.Offset + 1
+		if i == len(b.Records)-1 {
+			after = max(after, b.Next)
+		}
+		l.add(b.Partition, r, after, since(r, b.Replayed, now))
+	}
+	if len(b.Records) == 0 {
+		if b.Next <= l.newest.At(b.Partition) {
+			return
+		}
+		l.mark(b.Partition, b.Next)
+	}
+	l.evict(now)
+	l.publish()
+}
+
+// Expire drops what has become too old. Appends do so too; it is for a log that stands still.
+func (l *Log) Expire(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.evict(now)
+	l.publish()
+}
+
+// Newest returns where a reader of everything stands.
+func (l *Log) Newest() Vector {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.newest.Clone()
+}
+
+// Oldest returns the oldest vector that a subscription can resume from.
+func (l *Log) Oldest() Vector {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.oldest()
+}
+
+// Stats returns the log's figures.
+func (l *Log) Stats() Stats {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return Stats{Records: l.records, Bytes: l.bytes, FrameBytes: l.frames.size()}
+}
+
+// oldest holds mu. A partition that was opened at a position still retained begins where it was
+// opened, and not, as the vector before that position has it, at 0.
+func (l *Log) oldest() Vector {
+	low := l.low.Load()
+	return (*l.dir.Load()).find(low).vectorAt(low).Max(l.starts)
+}
+
+// since returns from when a record's age counts.
+func since(r *Record, replayed bool, now time.Time) uint32 {
+	if t := r.Time / 1000; replayed && t >= 0 && t < now.Unix() {
+		return uint32(t)
+	}
+	return uint32(now.Unix())
+}
+
+// add holds mu and appends a record.
+func (l *Log) add(partition int32, r *Record, after int64, since uint32) {
+	s, e := l.place(len(r.Value))
+	e.key, e.value, e.offset, e.time = r.Key, r.Value, r.Offset, r.Time
+	e.partition, e.since, e.label = partition, since, r.Label
+	if r.Tombstone {
+		e.kind = kindTombstone
+	} else {
+		l.records++
+	}
+	e.after.Store(after)
+	l.supersede(e, s.end())
+	l.newest = l.newest.advance(partition, after)
+	clear(l.marks)
+	s.n.Add(1)
+}
+
+// mark holds mu and moves a partition on without a record. As long as no record stands behind it,
+// a partition's mark is moved on in place, so that marks stay few.
+func (l *Log) mark(partition int32, after int64) {
+	l.newest = l.newest.advance(partition, after)
+	if e := l.marks[partition]; e != nil {
+		e.after.Store(after)
+		return
+	}
+	s, e := l.place(0)
+	e.kind, e.partition, e.offset, e.since = kindMark, partition, after, uint32(time.Now().Unix())
+	e.after.Store(after)
+	l.marks[partition] = e
+	s.n.Add(1)
+}
+
+// place holds mu and returns the next free entry, in a new segment where the newest is full.
+func (l *Log) place(bytes int) (*segment, *entry) {
+	dir := *l.dir.Load()
+	s := dir[len(dir)-1]
+	n := int(s.n.Load())
+	if n == segmentEntries || (n > 0 && s.bytes+bytes > segmentBytes) {
+		s = &segment{base: s.end(), start: l.newest.Clone()}
+		// Marks of the segment before would else move on behind the new one's start.
+		clear(l.marks)
+		dir = append(slices.Clone(dir), s)
+		l.dir.Store(&dir)
+		n = 0
+	}
+	s.bytes += bytes
+	l.bytes += bytes + entryOverhead
+	return s, &s.entries[n]
+}
+
+// evict holds mu and drops the oldest entries until the limits hold.
+func (l *Log) evict(now time.Time) {
+	dir := *l.dir.Load()
+	head := dir[len(dir)-1].end()
+	low := l.low.Load()
+	i := 0
+	for low < head {
+		if low == dir[i].end() {
+			i++
+			continue
+		}
+		e := dir[i].at(low)
+		if !l.exceeded(e, now) {
+			break
+		}
+		if l.index[e.key] == low && e.kind != kindMark {
+			delete(l.index, e.key)
+		}
+		if e.kind == kindRecord {
+			l.records--
+		}
+		l.bytes -= len(e.value) + entryOverhead
+		low++
+	}
+	for i < len(dir)-1 && dir[i].end() <= low {
+		i++
+	}
+	l.low.Store(low)
+	if i > 0 {
+		kept := slices.Clone(dir[i:])
+		l.dir.Store(&kept)
+		l.frames.drop(dir[:i])
+	}
+}
+
+// exceeded holds mu and reports whether the oldest entry has to go.
+func (l *Log) exceeded(oldest *entry, now time.Time) bool {
+	if l.limits.Records > 0 && l.records > l.limits.Records {
+		return true
+	}
+	if l.bytes > l.entryBytes {
+		return true
+	}
+	return l.limits.Age > 0 && now.Unix()-int64(oldest.since) > int64(l.limits.Age/time.Second)
+}
+
+// publish holds mu, shows readers the new head, and wakes those that wait if it has moved.
+func (l *Log) publish() {
+	dir := *l.dir.Load()
+	head := dir[len(dir)-1].end()
+	if head == l.head.Load() {
+		return
+	}
+	l.head.Store(head)
+	wake := make(chan struct{})
+	close(*l.wake.Swap(&wake))
+}

@@ -1,0 +1,269 @@
+package broadcast
+
+import (
+	"fmt"
+	"math"
+)
+
+// maxRunBytes is how much one [Subscription.Next] returns at the most, unless one frame is larger:
+// what is written under one deadline.
+const maxRunBytes = 256 << 10
+
+// BehindError says that a reader needs records that have left the log.
+type BehindError struct {
+	// At is where the reader stands, Oldest the oldest vector that it could go on from.
+	At, Oldest Vector
+}
+
+func (e *BehindError) Error() string {
+	return fmt.Sprintf("records before the retained window are needed: at %v, oldest %v", e.At, e.Oldest)
+}
+
+// Start says where a subscription begins.
+type Start struct {
+	// Filter selects what is delivered.
+	Filter Filter
+	// Cursor, where not nil, is where the reader stands: all behind it is delivered. It may be ahead
+	// of the log. The other fields do not count then.
+	Cursor Vector
+	// Existing delivers the latest retained states first, at most Limit of them (0 is all), the
+	// newest kept.
+	Existing bool
+	Limit    int
+}
+
+// Subscription is one reader of a log. It belongs to one goroutine.
+type Subscription struct {
+	log      *Log
+	existing *View
+	live     *View
+	filter   Filter
+
+	pos    uint64
+	vector Vector // where the reader stands, but for marks that have moved on since
+
+	snapshot   uint64 // before it, latest states are delivered; from it on, everything
+	snapshotAt Vector
+
+	resume Vector // until the log has passed it: what it covers is skipped
+}
+
+// Subscribe returns a subscription that reads the latest states from one view and what follows from
+// another. It fails with a [*BehindError] when the cursor's records have left the log.
+func (l *Log) Subscribe(existing, live *View, start Start) (*Subscription, error) {
+	s := &Subscription{log: l, existing: existing, live: live, filter: start.Filter}
+	l.mu.RLock()
+	s.pos = l.head.Load()
+	s.vector = l.newest.Clone()
+	oldest := l.oldest()
+	low := l.low.Load()
+	dir := *l.dir.Load()
+	l.mu.RUnlock()
+
+	switch {
+	case start.Cursor != nil:
+		if !start.Cursor.Covers(oldest) {
+			return nil, &BehindError{At: start.Cursor, Oldest: oldest}
+		}
+		s.resume = start.Cursor.Clone()
+		s.pos = dir.firstBehind(s.resume, low, s.pos)
+		s.vector = s.resume.Clone()
+	case start.Existing:
+		s.snapshot, s.snapshotAt = s.pos, s.vector
+		s.pos, s.vector = low, oldest
+		if start.Limit > 0 {
+			s.skipTo(s.newestMatching(start.Limit))
+		}
+	}
+	return s, nil
+}
+
+// Existing reports whether the subscription still delivers latest states from before it began.
+func (s *Subscription) Existing() bool { return s.pos < s.snapshot }
+
+// Vector returns where the reader stands: all before it was delivered by Next, or was not for it.
+func (s *Subscription) Vector() Vector {
+	l := s.log
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if s.pos == l.head.Load() {
+		s.vector = s.vector.Max(l.newest)
+	}
+	return s.vector.Clone()
+}
+
+// Ready returns a channel that is closed when Next may have more.
+func (s *Subscription) Ready() <-chan struct{} {
+	wake := *s.log.wake.Load()
+	if s.pos < s.log.head.Load() {
+		return closed
+	}
+	return wake
+}
+
+var closed = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// Next returns the frames of the next deliveries and moves on behind them, or none when the
+// subscription has caught up. It never waits. It fails with a [*BehindError] when the reader has
+// fallen out of the log.
+func (s *Subscription) Next() (Run, error) {
+	for {
+		head := s.log.head.Load()
+		if err := s.keepUp(); err != nil {
+			return Run{}, err
+		}
+		if s.pos >= head {
+			return Run{}, nil
+		}
+		segment := (*s.log.dir.Load()).find(s.pos)
+		if segment == nil {
+			continue // evicted this very moment: keepUp says so
+		}
+		if run := s.nextOf(segment, min(head, segment.end())); run.Len() > 0 {
+			return run, nil
+		}
+	}
+}
+
+// keepUp checks that the position is retained. What the snapshot's phase has not reached may leave.
+func (s *Subscription) keepUp() error {
+	low := s.log.low.Load()
+	if s.pos >= low {
+		return nil
+	}
+	if s.pos < s.snapshot && s.snapshot >= low {
+		s.skipTo(low)
+		return nil
+	}
+	return &BehindError{At: s.vector.Clone(), Oldest: s.log.Oldest()}
+}
+
+// nextOf delivers from one segment, up to end: skips what is not for the reader, then takes what
+// is, as far as it lies together.
+func (s *Subscription) nextOf(segment *segment, end uint64) Run {
+	existing := s.Existing()
+	if existing {
+		end = min(end, s.snapshot)
+	}
+	for ; s.pos < end; s.pass(segment) {
+		if s.wants(segment.at(s.pos)) {
+			break
+		}
+	}
+	if s.pos == end {
+		return Run{}
+	}
+	if s.resume != nil && !segment.vectorAt(s.pos).Covers(s.resume) {
+		return s.private(segment)
+	}
+	s.resume = nil // from here on the shared frames serve
+	view := s.live
+	if existing {
+		view = s.existing
+	}
+	from, to := s.pos, s.pos // marks behind the last record are not final and stay out of the run
+	for bytes := 0; s.pos < end && bytes < maxRunBytes; s.pass(segment) {
+		e := segment.at(s.pos)
+		if e.kind != kindRecord {
+			continue
+		}
+		if !s.wants(e) {
+			break
+		}
+		bytes += len(e.value)
+		to = s.pos + 1
+	}
+	return view.run(segment, int(from-segment.base), int(to-segment.base)).trim()
+}
+
+// wants reports whether an entry is delivered to this reader.
+func (s *Subscription) wants(e *entry) bool {
+	switch {
+	case e.kind != kindRecord || !s.filter.Matches(e.label):
+		return false
+	case s.pos < s.snapshot:
+		return s.log.latestAsOf(e, s.snapshotAt)
+	case s.resume != nil:
+		return e.offset >= s.resume.At(e.partition)
+	}
+	return true
+}
+
+// pass moves on behind the entry at the position.
+func (s *Subscription) pass(segment *segment) {
+	e := segment.at(s.pos)
+	s.vector = s.vector.advance(e.partition, e.after.Load())
+	s.pos++
+}
+
+// skipTo moves on to pos without delivering.
+func (s *Subscription) skipTo(pos uint64) {
+	s.pos = pos
+	if segment := (*s.log.dir.Load()).find(pos); segment != nil {
+		s.vector = segment.vectorAt(pos)
+	}
+}
+
+// private renders one frame for this reader alone, with a cursor of its own: the shared one would
+// stand before the cursor that the reader came with.
+func (s *Subscription) private(segment *segment) Run {
+	e := segment.at(s.pos)
+	s.pass(segment)
+	frame := s.live.render(nil, e.public(), s.vector)
+	return Run{bytes: frame, ends: []uint32{uint32(len(frame))}}
+}
+
+// newestMatching returns the position from which limit latest states are left to deliver.
+func (s *Subscription) newestMatching(limit int) uint64 {
+	from := s.pos
+	found := s.log.positionsBackward(s.snapshot, func(pos uint64, e *entry) bool {
+		if e.kind == kindRecord && s.filter.Matches(e.label) && s.log.latestAsOf(e, s.snapshotAt) {
+			limit--
+		}
+		return limit > 0
+	})
+	if limit > 0 || found == math.MaxUint64 {
+		return from
+	}
+	return found
+}
+
+// firstBehind returns the first position, from low up to head, that a cursor does not cover.
+func (dir directory) firstBehind(cursor Vector, low, head uint64) uint64 {
+	for i, segment := range dir {
+		if i+1 < len(dir) && cursor.Covers(dir[i+1].start) {
+			continue
+		}
+		for pos := max(low, segment.base); pos < min(head, segment.end()); pos++ {
+			if e := segment.at(pos); e.kind != kindMark && e.offset >= cursor.At(e.partition) {
+				return pos
+			}
+		}
+	}
+	return head
+}
+
+// trim leaves out the empty frames of marks and tombstones.
+func (r Run) trim() Run {
+	ends := r.ends
+	last := r.skip
+	for i, end := range ends {
+		if end == last { // rare: only now is a list of its own worth making
+			kept := append(make([]uint32, 0, len(ends)), ends[:i]...)
+			for _, end := range ends[i:] {
+				if end != last {
+					kept = append(kept, end)
+				}
+				last = end
+			}
+			r.ends = kept
+			break
+		}
+		last = end
+	}
+	return r
+}
