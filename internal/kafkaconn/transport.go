@@ -1,0 +1,121 @@
+package kafkaconn
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const (
+	// dialTimeout covers the whole opening of a connection: TCP, TLS, SASL.
+	dialTimeout = 5 * time.Second
+
+	// metadataTTL is how old the transport's own view of the cluster gets, and
+	// also the time-out of its request for it. It decides only how soon a new
+	// broker's address is known, and, in a kafka.Writer, a new leader.
+	metadataTTL = time.Second
+)
+
+// AnyBroker is the broker id that stands for whichever answers first.
+const AnyBroker int32 = -1
+
+// Transport is a kafka.Transport that can be closed and that carries requests
+// of kmsg. It is safe for concurrent use. The embedded one fits a kafka.Writer
+// or kafka.Client; its Dial field belongs to the Transport.
+type Transport struct {
+	*kafka.Transport
+	cfg   Config
+	addr  net.Addr
+	conns *conns
+	sent  atomic.Int32 // requests, for their correlation ids
+}
+
+// Transport returns a transport for requests about the topics. It does not
+// connect yet. The caller closes it.
+func (c Config) Transport(topics ...string) (*Transport, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	tlsConfig, err := c.tls()
+	if err != nil {
+		return nil, err
+	}
+	mechanism, err := c.sasl()
+	if err != nil {
+		return nil, err
+	}
+	t := &Transport{cfg: c, addr: kafka.TCP(c.Brokers...), conns: newConns(tlsConfig)}
+	t.Transport = &kafka.Transport{
+		Dial:           t.conns.dial,
+		DialTimeout:    dialTimeout,
+		MetadataTTL:    metadataTTL,
+		MetadataTopics: topics, // else it asks for every topic of the cluster
+		ClientID:       c.ClientID,
+		SASL:           mechanism,
+	}
+	return t, nil
+}
+
+// Addr is what kafka.Writer and kafka.Client want as their address.
+func (t *Transport) Addr() net.Addr { return t.addr }
+
+// Request sends a request, in the version set in it, to the broker of that id
+// and returns the response. buf, which may be nil, is memory to read it into;
+// the memory used is returned, and belongs to the response until the caller is
+// done with it. After an error the memory is not returned, since it may still
+// be written to.
+func (t *Transport) Request(
+	ctx context.Context, broker int32, req kmsg.Request, buf []byte,
+) (kmsg.Response, []byte, error) {
+	m := &message{broker: broker, clientID: t.cfg.ClientID, id: t.sent.Add(1), req: req, buf: buf}
+	res, err := t.RoundTrip(ctx, t.addr, m)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s request: %w", kmsg.NameForKey(req.Key()), err)
+	}
+	answer := res.(*message) //nolint:forcetypeassert // a message answers itself
+	return answer.res, answer.buf, nil
+}
+
+// Close closes all connections, also those in use, and waits until whoever uses
+// them has seen it.
+func (t *Transport) Close() {
+	t.CloseIdleConnections()
+	t.conns.close()
+}
+
+// Dialer is a kafka.Dialer that can be closed.
+type Dialer struct {
+	*kafka.Dialer
+	conns *conns
+}
+
+// Dialer returns a dialer, for a kafka.Reader or kafka.ConsumerGroup. The caller
+// closes it.
+func (c Config) Dialer() (*Dialer, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	tlsConfig, err := c.tls()
+	if err != nil {
+		return nil, err
+	}
+	mechanism, err := c.sasl()
+	if err != nil {
+		return nil, err
+	}
+	conns := newConns(tlsConfig)
+	return &Dialer{conns: conns, Dialer: &kafka.Dialer{
+		ClientID:      c.ClientID,
+		Timeout:       dialTimeout,
+		DialFunc:      conns.dial,
+		SASLMechanism: mechanism,
+	}}, nil
+}
+
+// Close closes all connections, also those in use.
+func (d *Dialer) Close() { d.conns.close() }
