@@ -2,8 +2,8 @@
 #
 # The tools are pinned, each in a module of its own under tools/, so that no tool chooses a version
 # for another or for the gateway. `go tool` builds them from source once and keeps them in Go's
-# build cache; golangci-lint takes some minutes the first time. The two protobuf generators are
-# pinned in go.mod: they belong to the libraries that the generated code needs anyway.
+# build cache; buf and golangci-lint take a minute or two each the first time. The two protobuf
+# generators are pinned in go.mod: they belong to the libraries that the generated code needs anyway.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
