@@ -68,7 +68,7 @@ test: test-go ## Run all tests that need nothing but Go
 
 .PHONY: test-go
 test-go: ## Run the Go tests, with the race detector
-	$(call say,go test $(RACE) ./...)
+	$(call say,go test $(strip $(RACE) ./...))
 	@$(GO) test $(RACE) ./...$(NO_RACE)
 
 # Only packages that have tests for a real Kafka, one at a time: each starts brokers of its own.
@@ -77,20 +77,20 @@ test-kafka: ## Run the tests against a real Kafka, downloaded once into .kafka/
 	$(call say,fetch Kafka)
 	@internal/kafkatest/fetch.sh
 	$(call say,go test $(RACE) -tags kafka)
-	@packages=$$($(GREP) -l '^//go:build .*\bkafka\b' -- '*_test.go' | xargs -r -n1 dirname | sort -u | sed 's|^|./|'); \
+	@packages=$$($(GREP) -l '^//go:build .*\bkafka\b' -- '*_test.go' | xargs -r -n1 dirname | sort -u | sed 's|^|./|' || true); \
 	[[ -n $$packages ]] || { echo 'no test has the build tag kafka' >&2; exit 1; }; \
 	$(GO) test $(RACE) -tags kafka -count=1 -timeout 15m -p 1 $$packages$(NO_RACE)
 
 .PHONY: bench
 bench: ## Run the benchmarks (BENCH=<pattern> for some)
-	@packages=$$($(GREP) -l '^func Benchmark' -- '*_test.go' ':!bench' | xargs -r -n1 dirname | sort -u | sed 's|^|./|'); \
+	@packages=$$($(GREP) -l '^func Benchmark' -- '*_test.go' ':!bench' | xargs -r -n1 dirname | sort -u | sed 's|^|./|' || true); \
 	[[ -n $$packages ]] || { echo 'no package has a benchmark' >&2; exit 1; }; \
 	printf '$(BOLD)==> go test -bench %s$(PLAIN)\n' "$$(tr '\n' ' ' <<<"$$packages")"; \
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $$packages
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz test for 60 s (FUZZTIME=<duration> for another time)
-	@tests=$$($(GREP) -o '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | sed 's/:func /:/'); \
+	@tests=$$($(GREP) -o '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | sed 's/:func /:/' || true); \
 	[[ -n $$tests ]] || { echo 'no package has a fuzz test' >&2; exit 1; }; \
 	while IFS=: read -r file name; do \
 		printf '$(BOLD)==> fuzz %s %s$(PLAIN)\n' "$$(dirname "$$file")" "$$name"; \
