@@ -79,13 +79,14 @@ type Log struct {
 	// Published for readers, who take no lock.
 	dir  atomic.Pointer[directory]
 	low  atomic.Uint64 // the oldest retained position
-	head atomic.Uint64 // the position of the next append
+	head atomic.Uint64 // the position behind the last record; marks behind it are not final
 	wake atomic.Pointer[chan struct{}]
 
 	mu      sync.RWMutex
 	index   map[string]uint64 // a key's newest position
 	starts  Vector            // where the log began in each partition
 	newest  Vector            // where a reader of everything stands
+	tail    uint64            // head, before it is published
 	marks   map[int32]*entry  // marks behind the last record, by partition
 	records int
 	bytes   int
@@ -151,7 +152,6 @@ func (l *Log) Expire(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.evict(now)
-	l.publish()
 }
 
 // Newest returns where a reader of everything stands.
@@ -205,14 +205,21 @@ func (l *Log) add(partition int32, r *Record, after int64, since uint32) {
 	l.newest = l.newest.advance(partition, after)
 	clear(l.marks)
 	s.n.Add(1)
+	l.tail = s.end()
 }
 
 // mark holds mu and moves a partition on without a record. As long as no record stands behind it,
-// a partition's mark is moved on in place, so that marks stay few.
+// a partition's mark is moved on in place, so that marks stay few, and readers do not come to it.
 func (l *Log) mark(partition int32, after int64) {
 	l.newest = l.newest.advance(partition, after)
 	if e := l.marks[partition]; e != nil {
 		e.after.Store(after)
+		for _, s := range slices.Backward(*l.dir.Load()) {
+			if s.base <= l.tail {
+				break
+			}
+			s.start = s.start.advance(partition, after) // no reader has come to it
+		}
 		return
 	}
 	s, e := l.place(0)
@@ -229,8 +236,6 @@ func (l *Log) place(bytes int) (*segment, *entry) {
 	n := int(s.n.Load())
 	if n == segmentEntries || (n > 0 && s.bytes+bytes > segmentBytes) {
 		s = &segment{base: s.end(), start: l.newest.Clone()}
-		// Marks of the segment before would else move on behind the new one's start.
-		clear(l.marks)
 		dir = append(slices.Clone(dir), s)
 		l.dir.Store(&dir)
 		n = 0
@@ -243,27 +248,30 @@ func (l *Log) place(bytes int) (*segment, *entry) {
 // evict holds mu and drops the oldest entries until the limits hold.
 func (l *Log) evict(now time.Time) {
 	dir := *l.dir.Load()
-	head := dir[len(dir)-1].end()
 	low := l.low.Load()
-	i := 0
-	for low < head {
-		if low == dir[i].end() {
-			i++
-			continue
+	for low < l.tail {
+		// Marks leave with the record behind them: alone they keep nothing.
+		pos := low
+		s := dir.find(pos)
+		for s.at(pos).kind == kindMark {
+			if pos++; pos == s.end() {
+				s = dir.find(pos)
+			}
 		}
-		e := dir[i].at(low)
+		e := s.at(pos)
 		if !l.exceeded(e, now) {
 			break
 		}
-		if l.index[e.key] == low && e.kind != kindMark {
+		if l.index[e.key] == pos {
 			delete(l.index, e.key)
 		}
 		if e.kind == kindRecord {
 			l.records--
 		}
-		l.bytes -= len(e.value) + entryOverhead
-		low++
+		l.bytes -= len(e.value) + entryOverhead*int(pos-low+1)
+		low = pos + 1
 	}
+	i := 0
 	for i < len(dir)-1 && dir[i].end() <= low {
 		i++
 	}
@@ -275,7 +283,7 @@ func (l *Log) evict(now time.Time) {
 	}
 }
 
-// exceeded holds mu and reports whether the oldest entry has to go.
+// exceeded holds mu and reports whether the oldest record has to go.
 func (l *Log) exceeded(oldest *entry, now time.Time) bool {
 	if l.limits.Records > 0 && l.records > l.limits.Records {
 		return true
@@ -286,14 +294,9 @@ func (l *Log) exceeded(oldest *entry, now time.Time) bool {
 	return l.limits.Age > 0 && now.Unix()-int64(oldest.since) > int64(l.limits.Age/time.Second)
 }
 
-// publish holds mu, shows readers the new head, and wakes those that wait if it has moved.
+// publish holds mu, shows readers the new head and wakes those that wait.
 func (l *Log) publish() {
-	dir := *l.dir.Load()
-	head := dir[len(dir)-1].end()
-	if head == l.head.Load() {
-		return
-	}
-	l.head.Store(head)
+	l.head.Store(l.tail)
 	wake := make(chan struct{})
 	close(*l.wake.Swap(&wake))
 }

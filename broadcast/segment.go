@@ -30,7 +30,7 @@ type entry struct {
 	time       int64  // of publishing, Unix milliseconds
 	prev       uint64 // 1 + position of the key's entry before this one, in any partition; 0 is none
 	// after is the partition's next offset behind this entry. It changes only in a mark, and only
-	// until a record or a tombstone stands behind it.
+	// until a record or a tombstone stands behind it, which is when readers come to it.
 	after atomic.Int64
 	// successor is the offset of the key's next entry in the same partition; 0 is none.
 	successor atomic.Int64
@@ -45,7 +45,7 @@ type entry struct {
 // segment is a run of consecutive positions.
 type segment struct {
 	base    uint64
-	start   Vector // where a reader stands before the first entry; never changed
+	start   Vector // where a reader stands before the first entry; final when readers come to it
 	bytes   int    // of values; the appender's
 	n       atomic.Int32
 	frames  [maxViews]atomic.Pointer[frames]

@@ -7,7 +7,7 @@ import (
 
 // maxRunBytes is how much one [Subscription.Next] returns at the most, unless one frame is larger:
 // what is written under one deadline.
-const maxRunBytes = 256 << 10
+const maxRunBytes = 64 << 10
 
 // BehindError says that a reader needs records that have left the log.
 type BehindError struct {
@@ -40,7 +40,7 @@ type Subscription struct {
 	filter   Filter
 
 	pos    uint64
-	vector Vector // where the reader stands, but for marks that have moved on since
+	vector Vector // where the reader stands
 
 	snapshot   uint64 // before it, latest states are delivered; from it on, everything
 	snapshotAt Vector
@@ -165,7 +165,7 @@ func (s *Subscription) nextOf(segment *segment, end uint64) Run {
 	if existing {
 		view = s.existing
 	}
-	from, to := s.pos, s.pos // marks behind the last record are not final and stay out of the run
+	from := s.pos
 	for bytes := 0; s.pos < end && bytes < maxRunBytes; s.pass(segment) {
 		e := segment.at(s.pos)
 		if e.kind != kindRecord {
@@ -175,9 +175,8 @@ func (s *Subscription) nextOf(segment *segment, end uint64) Run {
 			break
 		}
 		bytes += len(e.value)
-		to = s.pos + 1
 	}
-	return view.run(segment, int(from-segment.base), int(to-segment.base)).trim()
+	return view.run(segment, int(from-segment.base), int(s.pos-segment.base)).trim()
 }
 
 // wants reports whether an entry is delivered to this reader.
