@@ -154,6 +154,7 @@ check-vet: ## Run go vet
 .PHONY: check-lint
 check-lint: ## Run golangci-lint
 	$(call say,golangci-lint (its first build takes a minute or more))
+	@$(GOLANGCI_LINT) config verify
 	@$(GOLANGCI_LINT) run --allow-serial-runners ./...
 	@$(GOLANGCI_LINT) run --allow-serial-runners --build-tags kafka ./...
 
