@@ -1,0 +1,161 @@
+package server
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"math"
+
+	"paystream/broadcast"
+	paymentpb "paystream/gen/payment"
+)
+
+// Fingerprint tells topics apart: made of the cluster's and the topic's id.
+type Fingerprint [8]byte
+
+// Three things that are called cursor somewhere must not be taken for one another: a stream's cursor
+// (here), a page token (here, another kind), and a subscription's position in the log (broadcast).
+//
+// Both tokens are, in URL-safe base64 without padding: a byte for kind and version, the fingerprint,
+// for a page its filter and count, one vector or two, and a CRC-32C over all of it. A vector is its
+// length and each partition's next offset, as unsigned varints.
+const (
+	kindCursor = 'c'
+	kindPage   = 'p'
+
+	maxPartitions  = 1 << 16
+	maxTokenLength = 1 << 20
+)
+
+var (
+	errMalformed = errors.New("is malformed: pass on unchanged what the gateway gave")
+	errForeign   = errors.New("belongs to another topic or cluster")
+	errIsPage    = errors.New("is a page token of ListPayments; a stream goes on from an event's cursor or the list's stream_cursor")
+	errIsCursor  = errors.New("is a stream's cursor; the next page is asked for with next_cursor")
+
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+	encoding   = base64.RawURLEncoding
+)
+
+// appendCursor appends a stream's cursor to dst.
+func appendCursor(dst []byte, f Fingerprint, v broadcast.Vector) []byte {
+	var scratch [512]byte
+	b := append(scratch[:0], kindCursor)
+	b = append(b, f[:]...)
+	return appendToken(dst, appendVector(b, v))
+}
+
+func (s *Server) cursor(v broadcast.Vector) string {
+	return string(appendCursor(nil, s.source.Fingerprint(), v))
+}
+
+// parseCursor reads a stream's cursor. Its errors go to the client behind "cursor ".
+func parseCursor(token string, f Fingerprint) (broadcast.Vector, error) {
+	b, err := openToken(token, kindCursor, f)
+	if err != nil {
+		return nil, err
+	}
+	v, b, ok := readVector(b)
+	if !ok || len(b) > 0 {
+		return nil, errMalformed
+	}
+	return v, nil
+}
+
+// page is where a walk through ListPayments stands.
+type page struct {
+	provider paymentpb.Provider
+	status   paymentpb.PaymentStatus
+	total    int
+	snapshot broadcast.Vector // what the walk shows
+	at       broadcast.Vector // what is still to be shown is before it
+}
+
+func (p page) token(f Fingerprint) string {
+	b := append([]byte{kindPage}, f[:]...)
+	b = append(b, byte(p.provider), byte(p.status))
+	b = binary.AppendUvarint(b, uint64(p.total))
+	return string(appendToken(nil, appendVector(appendVector(b, p.snapshot), p.at)))
+}
+
+// parsePage reads a page token. Its errors go to the client behind "cursor ".
+func parsePage(token string, f Fingerprint) (page, error) {
+	b, err := openToken(token, kindPage, f)
+	if err != nil {
+		return page{}, err
+	}
+	if len(b) < 2 {
+		return page{}, errMalformed
+	}
+	p := page{provider: paymentpb.Provider(b[0]), status: paymentpb.PaymentStatus(b[1])}
+	total, n := binary.Uvarint(b[2:])
+	if n <= 0 || total > math.MaxInt32 {
+		return page{}, errMalformed
+	}
+	p.total = int(total)
+	var ok bool
+	if p.snapshot, b, ok = readVector(b[2+n:]); !ok {
+		return page{}, errMalformed
+	}
+	if p.at, b, ok = readVector(b); !ok || len(b) > 0 {
+		return page{}, errMalformed
+	}
+	return p, nil
+}
+
+// appendToken seals b and appends it to dst as text.
+func appendToken(dst, b []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	return encoding.AppendEncode(dst, b)
+}
+
+// openToken checks a token and returns what stands behind its fingerprint.
+func openToken(token string, kind byte, f Fingerprint) ([]byte, error) {
+	if len(token) > maxTokenLength {
+		return nil, errMalformed
+	}
+	b, err := encoding.Strict().DecodeString(token)
+	if err != nil || len(b) < 1+len(f)+4 {
+		return nil, errMalformed
+	}
+	body, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
+	switch {
+	case crc32.Checksum(body, castagnoli) != sum:
+		return nil, errMalformed
+	case body[0] == kindPage && kind == kindCursor:
+		return nil, errIsPage
+	case body[0] == kindCursor && kind == kindPage:
+		return nil, errIsCursor
+	case body[0] != kind:
+		return nil, errMalformed
+	case Fingerprint(body[1:1+len(f)]) != f:
+		return nil, errForeign
+	}
+	return body[1+len(f):], nil
+}
+
+func appendVector(b []byte, v broadcast.Vector) []byte {
+	b = binary.AppendUvarint(b, uint64(len(v)))
+	for _, offset := range v {
+		b = binary.AppendUvarint(b, uint64(offset))
+	}
+	return b
+}
+
+func readVector(b []byte) (v broadcast.Vector, rest []byte, ok bool) {
+	length, n := binary.Uvarint(b)
+	if n <= 0 || length > maxPartitions || length > uint64(len(b)) {
+		return nil, nil, false
+	}
+	b = b[n:]
+	v = make(broadcast.Vector, length)
+	for p := range v {
+		offset, n := binary.Uvarint(b)
+		if n <= 0 || offset > math.MaxInt64 {
+			return nil, nil, false
+		}
+		v[p], b = int64(offset), b[n:]
+	}
+	return v, b, true
+}

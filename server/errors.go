@@ -1,0 +1,117 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"paystream/broadcast"
+	paymentpb "paystream/gen/payment"
+)
+
+// invalid is the error of a request that says something impossible.
+func invalid(text string) *connect.Error {
+	return connect.NewError(connect.CodeInvalidArgument, errors.New(text))
+}
+
+// unavailable is the error of a gateway that can not serve now but soon may.
+func unavailable(reason string) *connect.Error {
+	err := connect.NewError(connect.CodeUnavailable, errors.New(reason))
+	addRetry(err)
+	return err
+}
+
+// cursorError is the error of a cursor or page token that can not be used.
+func cursorError(err error) *connect.Error {
+	text := errors.New("cursor " + err.Error())
+	if errors.Is(err, errForeign) {
+		return connect.NewError(connect.CodeFailedPrecondition, text)
+	}
+	return connect.NewError(connect.CodeInvalidArgument, text)
+}
+
+// behind is the error of a stream that needs records which have left the window.
+func (s *Server) behind(err *broadcast.BehindError) *connect.Error {
+	out := connect.NewError(connect.CodeOutOfRange, errors.New(
+		"the stream needs payments from before the retained window; oldest_cursor is where it can go on"))
+	end := &paymentpb.StreamEnd{Cursor: s.cursor(err.At), OldestCursor: s.cursor(err.Oldest)}
+	for p, oldest := range err.Oldest {
+		if at := err.At.At(int32(p)); at < oldest {
+			end.Gaps = append(end.Gaps, &paymentpb.StreamEnd_Gap{Partition: int32(p), From: at, To: oldest})
+		}
+	}
+	addDetail(out, end)
+	return out
+}
+
+// drained is the error that ends a stream when the gateway stops.
+func (s *Server) drained(at broadcast.Vector) *connect.Error {
+	err := unavailable("the gateway is shutting down; go on from the cursor, here or at another gateway")
+	addDetail(err, &paymentpb.StreamEnd{Cursor: s.cursor(at), OldestCursor: s.cursor(s.log.Oldest())})
+	return err
+}
+
+func addRetry(err *connect.Error) {
+	addDetail(err, &errdetails.RetryInfo{RetryDelay: durationpb.New(retryDelay())})
+}
+
+// retryDelay spreads clients that were all refused at one moment.
+func retryDelay() time.Duration {
+	return 200*time.Millisecond + time.Duration(rand.Int64N(int64(time.Second)))
+}
+
+func addDetail(err *connect.Error, message proto.Message) {
+	if detail, e := connect.NewErrorDetail(message); e == nil {
+		err.AddDetail(detail)
+	}
+}
+
+// clientError is the one place where an error becomes what a client sees. What is not meant for
+// clients is hidden from them, and returned to be logged.
+func clientError(err error) (seen *connect.Error, hidden error) {
+	var asConnect *connect.Error
+	switch {
+	case errors.As(err, &asConnect):
+		return asConnect, nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return connect.NewError(connect.CodeDeadlineExceeded, errors.New("the request's time is over")), nil
+	case errors.Is(err, context.Canceled):
+		return connect.NewError(connect.CodeCanceled, errors.New("the request was canceled")), nil
+	}
+	return connect.NewError(connect.CodeInternal, errors.New("the gateway failed; its log says why")), err
+}
+
+var errorWriter = connect.NewErrorWriter()
+
+// writeError answers a plain HTTP request with Connect's JSON error and the status that fits it.
+func writeError(w http.ResponseWriter, err *connect.Error) {
+	_ = errorWriter.Write(w, unaryJSON, err) // fails only with the connection
+}
+
+// errorJSON returns Connect's JSON error.
+func errorJSON(err *connect.Error) []byte {
+	w := &captured{header: http.Header{}}
+	_ = errorWriter.Write(w, unaryJSON, err) // a buffer does not fail
+	return w.body.Bytes()
+}
+
+// unaryJSON is the request that the error writer answers with a unary error in JSON.
+var unaryJSON = &http.Request{Method: http.MethodPost, Header: http.Header{"Content-Type": {"application/json"}}}
+
+// captured is a ResponseWriter that keeps the body.
+type captured struct {
+	header http.Header
+	body   bytes.Buffer
+}
+
+func (c *captured) Header() http.Header         { return c.header }
+func (c *captured) Write(b []byte) (int, error) { return c.body.Write(b) }
+func (c *captured) WriteHeader(int)             {}

@@ -1,0 +1,157 @@
+package server
+
+import (
+	"encoding/binary"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	"paystream/broadcast"
+	paymentpb "paystream/gen/payment"
+)
+
+// All that is known about how an event looks on the wire is here. A frame is made once per format
+// and shared by every subscriber of that format; nothing here knows about subscribers.
+
+// The kinds of event; each is the event_type that clients see.
+const (
+	typeExisting  = "existing"
+	typeNew       = "new"
+	typeHeartbeat = "heartbeat"
+)
+
+// envelopeSize is the length of the prefix that gRPC, gRPC-Web and Connect put before a message: a
+// byte of flags and the message's length, big-endian.
+const envelopeSize = 5
+
+// format is one wire format: the views that its subscribers read, and how to make a heartbeat.
+type format struct {
+	existing, live *broadcast.View
+	// heartbeat returns the frame of an event without a payment.
+	heartbeat func(cursor string) []byte
+}
+
+// formats are the wire formats of the gateway.
+type formats struct {
+	proto  format // gRPC, gRPC-Web and Connect in protobuf share the envelope and so the frames
+	json   format // the same three in JSON
+	sse    format
+	ndjson format
+}
+
+func (s *Server) newFormats(log *broadcast.Log) formats {
+	return formats{
+		proto:  s.newFormat(log, s.appendProto, nil, nil, true),
+		json:   s.newFormat(log, s.appendJSON, nil, nil, true),
+		sse:    s.newFormat(log, s.appendJSON, []byte("data: "), []byte("\n\n"), false),
+		ndjson: s.newFormat(log, s.appendJSON, nil, []byte("\n"), false),
+	}
+}
+
+// appendEvent appends an event of a record, or, where e is nil, a heartbeat.
+type appendEvent func(dst []byte, e *broadcast.Entry, eventType, cursor string) []byte
+
+// newFormat makes a format that puts each event into an envelope, or between two strings; one with
+// a prefix is server-sent events, whose blocks carry the cursor in a line of their own, too.
+func (s *Server) newFormat(log *broadcast.Log, event appendEvent, prefix, suffix []byte, envelope bool) format {
+	frame := func(dst []byte, e *broadcast.Entry, eventType, cursor string) []byte {
+		if prefix != nil {
+			dst = appendID(dst, cursor)
+			dst = append(dst, '\n')
+		}
+		start := len(dst)
+		if envelope {
+			dst = append(dst, make([]byte, envelopeSize)...)
+		}
+		dst = event(append(dst, prefix...), e, eventType, cursor)
+		if envelope {
+			binary.BigEndian.PutUint32(dst[start+1:], uint32(len(dst)-start-envelopeSize))
+		}
+		return append(dst, suffix...)
+	}
+	render := func(eventType string) broadcast.Render {
+		return func(dst []byte, e broadcast.Entry, cursor broadcast.Vector) []byte {
+			return frame(dst, &e, eventType, s.cursor(cursor))
+		}
+	}
+	return format{
+		existing:  log.NewView(render(typeExisting)),
+		live:      log.NewView(render(typeNew)),
+		heartbeat: func(cursor string) []byte { return frame(nil, nil, typeHeartbeat, cursor) },
+	}
+}
+
+// appendID appends the line by which a browser learns its Last-Event-ID.
+func appendID(dst []byte, cursor string) []byte {
+	dst = append(dst, "id: "...)
+	return append(dst, cursor...)
+}
+
+// Field numbers of PaymentEvent. A test holds appendProto against the generated code.
+const (
+	fieldPayment     = 1
+	fieldEventType   = 2
+	fieldTopic       = 3
+	fieldPartition   = 4
+	fieldOffset      = 5
+	fieldCursor      = 6
+	fieldPublishedAt = 7
+)
+
+// appendProto writes the event around the payment as the log has it, encoded already.
+func (s *Server) appendProto(b []byte, e *broadcast.Entry, eventType, cursor string) []byte {
+	if e != nil {
+		b = protowire.AppendTag(b, fieldPayment, protowire.BytesType)
+		b = protowire.AppendString(b, e.Value)
+	}
+	b = appendStringField(b, fieldEventType, eventType)
+	b = appendStringField(b, fieldTopic, s.cfg.Topic)
+	if e != nil {
+		b = appendIntField(b, fieldPartition, int64(e.Partition))
+		b = appendIntField(b, fieldOffset, e.Offset)
+	}
+	b = appendStringField(b, fieldCursor, cursor)
+	if e != nil {
+		b = appendIntField(b, fieldPublishedAt, e.Time)
+	}
+	return b
+}
+
+func appendStringField(b []byte, field protowire.Number, v string) []byte {
+	return protowire.AppendString(protowire.AppendTag(b, field, protowire.BytesType), v)
+}
+
+func appendIntField(b []byte, field protowire.Number, v int64) []byte {
+	if v == 0 {
+		return b
+	}
+	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), uint64(v))
+}
+
+// marshalJSON is the proto mapping with default values written, so that partition 0 and offset 0
+// are seen, on one line.
+var marshalJSON = protojson.MarshalOptions{EmitDefaultValues: true}
+
+func (s *Server) appendJSON(b []byte, e *broadcast.Entry, eventType, cursor string) []byte {
+	event := &paymentpb.PaymentEvent{EventType: eventType, Topic: s.cfg.Topic, Cursor: cursor}
+	if e != nil {
+		event.Payment = paymentOf(*e)
+		event.Partition, event.Offset, event.PublishedAt = e.Partition, e.Offset, e.Time
+	}
+	b, err := marshalJSON.MarshalAppend(b, event)
+	if err != nil {
+		// Only text that is not UTF-8 fails, and the decoder lets none in.
+		panic("server: event to JSON: " + err.Error())
+	}
+	return b
+}
+
+// paymentOf decodes the payment that an entry holds.
+func paymentOf(e broadcast.Entry) *paymentpb.Payment {
+	p := &paymentpb.Payment{}
+	if err := proto.Unmarshal([]byte(e.Value), p); err != nil {
+		panic("server: the log holds what is no payment: " + err.Error())
+	}
+	return p
+}

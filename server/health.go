@@ -1,0 +1,50 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+
+	"connectrpc.com/connect"
+	"connectrpc.com/grpchealth"
+
+	"paystream/gen/payment/paymentpbconnect"
+)
+
+// health answers gRPC's health checks; it follows readiness.
+type health struct{ server *Server }
+
+func (h health) Check(_ context.Context, req *grpchealth.CheckRequest) (*grpchealth.CheckResponse, error) {
+	if req.Service != "" && req.Service != paymentpbconnect.PaymentServiceName {
+		return nil, connect.NewError(connect.CodeNotFound, errors.New("unknown service"))
+	}
+	status := grpchealth.StatusServing
+	if h.server.ready() != nil {
+		status = grpchealth.StatusNotServing
+	}
+	return &grpchealth.CheckResponse{Status: status}, nil
+}
+
+// serveHealthz says that the process lives.
+func serveHealthz(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, "ok\n")
+}
+
+// serveReadyz says whether the gateway has caught up with Kafka and is not draining, or why not.
+func (s *Server) serveReadyz(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	if ok, reason := s.source.Ready(); !ok {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, reason+"\n")
+		return
+	}
+	if s.isDraining() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, "draining: the gateway is shutting down\n")
+		return
+	}
+	_, _ = io.WriteString(w, "ok\n")
+}

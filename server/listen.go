@@ -1,0 +1,75 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// Serve serves on the listener until ctx ends. Then it ends every stream with its cursor, waits up
+// to DrainTimeout for them, closes what is left, and returns nil.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	srv, err := s.httpServer()
+	if err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	go func() {
+		if s.cfg.TLSCertFile != "" {
+			served <- srv.ServeTLS(listener, s.cfg.TLSCertFile, s.cfg.TLSKeyFile)
+		} else {
+			served <- srv.Serve(listener)
+		}
+	}()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
+	case <-ctx.Done():
+	}
+	s.drain()
+	drainCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
+	defer cancel()
+	if err := srv.Shutdown(drainCtx); err != nil {
+		s.cfg.Logger.Warn("closing what did not end in time", "timeout", s.cfg.DrainTimeout, "subscribers", s.Subscribers())
+		_ = srv.Close()
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
+	}
+	return nil
+}
+
+// httpServer returns the server with HTTP/1.1 and HTTP/2, with prior knowledge where there is no TLS.
+// It has no read or write time-out, which would cut streams: headers have one, and each write.
+func (s *Server) httpServer() (*http.Server, error) {
+	srv := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
+		Protocols:         &http.Protocols{},
+	}
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetHTTP2(true)
+	srv.Protocols.SetUnencryptedHTTP2(true)
+	// The settings reach cleartext HTTP/2 too, since they are on the server and not in h2c.
+	err := http2.ConfigureServer(srv, &http2.Server{
+		// The default of 250 would queue the pool of a proxy that puts all its clients on few connections.
+		MaxConcurrentStreams: 1000,
+		IdleTimeout:          idleTimeout,
+		// A peer that vanished without a word is found by pings.
+		ReadIdleTimeout: 30 * time.Second,
+		PingTimeout:     15 * time.Second,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("configure HTTP/2: %w", err)
+	}
+	return srv, nil
+}

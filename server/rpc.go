@@ -1,0 +1,199 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"paystream/broadcast"
+	paymentpb "paystream/gen/payment"
+	"paystream/gen/payment/paymentpbconnect"
+)
+
+// rpc is the service over gRPC, gRPC-Web and Connect.
+type rpc struct{ server *Server }
+
+func (h rpc) GetPayment(_ context.Context, req *connect.Request[paymentpb.GetPaymentRequest]) (*connect.Response[paymentpb.Payment], error) {
+	p, err := h.server.getPayment(req.Msg.GetPaymentId())
+	if err != nil {
+		return nil, h.server.seen(err)
+	}
+	return connect.NewResponse(p), nil
+}
+
+func (h rpc) ListPayments(ctx context.Context, req *connect.Request[paymentpb.ListPaymentsRequest]) (*connect.Response[paymentpb.PaymentList], error) {
+	list, err := h.server.listPayments(ctx, req.Msg)
+	if err != nil {
+		return nil, h.server.seen(err)
+	}
+	return connect.NewResponse(list), nil
+}
+
+func (h rpc) StreamPayments(ctx context.Context, req *connect.Request[paymentpb.StreamPaymentsRequest], stream *connect.ServerStream[paymentpb.PaymentEvent]) error {
+	f := h.server.formats.proto
+	if strings.Contains(req.Header().Get("Content-Type"), "json") {
+		f = h.server.formats.json
+	}
+	out := &rpcSink{
+		conn:    stream.Conn(),
+		format:  f,
+		writer:  deadlines(ctx),
+		timeout: h.server.cfg.WriteTimeout,
+	}
+	return h.server.seen(h.server.stream(ctx, req.Msg, f, out, 0))
+}
+
+// seen returns what a client sees of an error, and logs what it does not.
+func (s *Server) seen(err error) error {
+	if err == nil {
+		return nil
+	}
+	seen, hidden := clientError(err)
+	if hidden != nil {
+		s.cfg.Logger.Error("call failed", "error", hidden)
+	}
+	return seen
+}
+
+// rpcSink writes frames as messages of a Connect handler's stream.
+type rpcSink struct {
+	conn    connect.StreamingHandlerConn
+	format  format
+	writer  *http.ResponseController
+	timeout time.Duration
+}
+
+func (k *rpcSink) open(cursor string) error {
+	k.conn.ResponseHeader().Set(cursorHeader, cursor)
+	return k.within(func() error { return k.conn.Send(nil) })
+}
+
+func (k *rpcSink) send(run broadcast.Run) error {
+	return k.within(func() error {
+		for frame := range run.Frames() {
+			if err := k.conn.Send(encoded(frame[envelopeSize:])); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (k *rpcSink) heartbeat(cursor string) error {
+	return k.within(func() error { return k.conn.Send(encoded(k.format.heartbeat(cursor)[envelopeSize:])) })
+}
+
+func (k *rpcSink) idle(string) error { return nil }
+
+// within runs one write under the write time-out, which is lifted again: left standing it would end
+// a stream that merely waits.
+func (k *rpcSink) within(write func() error) error {
+	return within(k.writer, k.timeout, write)
+}
+
+func within(w *http.ResponseController, timeout time.Duration, write func() error) error {
+	if timeout > 0 {
+		if err := w.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
+			return fmt.Errorf("set write deadline: %w", err)
+		}
+	}
+	if err := write(); err != nil {
+		return gone(err)
+	}
+	if timeout > 0 {
+		if err := w.SetWriteDeadline(time.Time{}); err != nil {
+			return fmt.Errorf("lift write deadline: %w", err)
+		}
+	}
+	return nil
+}
+
+// gone is the error of a write that failed: the client has left, or took nothing for too long.
+func gone(err error) error {
+	return connect.NewError(connect.CodeCanceled, fmt.Errorf("the connection is gone: %w", err))
+}
+
+// rpcOptions are the options of the Connect handlers.
+func rpcOptions() []connect.HandlerOption {
+	return []connect.HandlerOption{
+		connect.WithCodec(protoCodec{}),
+		connect.WithCodec(jsonCodec{name: "json"}),
+		connect.WithCodec(jsonCodec{name: "json; charset=utf-8"}),
+		connect.WithReadMaxBytes(maxRequestBytes),
+		connect.WithConditionalHandlerOptions(func(spec connect.Spec) []connect.HandlerOption {
+			from := compressFrom
+			if spec.Procedure == paymentpbconnect.PaymentServiceStreamPaymentsProcedure {
+				from = math.MaxInt // the frames of a stream are shared
+			}
+			return []connect.HandlerOption{connect.WithCompressMinBytes(from)}
+		}),
+	}
+}
+
+// encoded is a message that is encoded already; the codecs pass it on.
+type encoded []byte
+
+var errNotProto = errors.New("no protobuf message")
+
+// protoCodec is connect's protobuf codec, but that it takes encoded messages.
+type protoCodec struct{}
+
+func (protoCodec) Name() string { return "proto" }
+
+func (protoCodec) Marshal(message any) ([]byte, error) {
+	return protoCodec{}.MarshalAppend(nil, message)
+}
+
+func (protoCodec) MarshalAppend(dst []byte, message any) ([]byte, error) {
+	switch m := message.(type) {
+	case encoded:
+		return append(dst, m...), nil
+	case proto.Message:
+		return proto.MarshalOptions{}.MarshalAppend(dst, m)
+	}
+	return nil, errNotProto
+}
+
+func (protoCodec) Unmarshal(data []byte, message any) error {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return errNotProto
+	}
+	return proto.Unmarshal(data, m)
+}
+
+// jsonCodec is connect's JSON codec, but that it takes encoded messages and writes default values.
+type jsonCodec struct{ name string }
+
+func (c jsonCodec) Name() string { return c.name }
+
+func (c jsonCodec) Marshal(message any) ([]byte, error) { return c.MarshalAppend(nil, message) }
+
+func (jsonCodec) MarshalAppend(dst []byte, message any) ([]byte, error) {
+	switch m := message.(type) {
+	case encoded:
+		return append(dst, m...), nil
+	case proto.Message:
+		return marshalJSON.MarshalAppend(dst, m)
+	}
+	return nil, errNotProto
+}
+
+func (jsonCodec) Unmarshal(data []byte, message any) error {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return errNotProto
+	}
+	if len(data) == 0 {
+		return errors.New("empty: the least that is JSON is {}")
+	}
+	return protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(data, m)
+}

@@ -1,0 +1,161 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	connectcors "connectrpc.com/cors"
+	"connectrpc.com/grpchealth"
+	"connectrpc.com/grpcreflect"
+	"github.com/klauspost/compress/gzhttp"
+	"github.com/rs/cors"
+
+	"paystream/broadcast"
+	"paystream/gen/payment/paymentpbconnect"
+)
+
+// Source is the side that fills the log, as far as the server needs to know it.
+type Source interface {
+	// Ready says that the log has caught up for the first time, or why not, for operators. Once
+	// ready it stays so.
+	Ready() (ok bool, reason string)
+	// Fingerprint tells the topic apart from all others; it is final once Ready.
+	Fingerprint() Fingerprint
+}
+
+// Config is how a server serves.
+type Config struct {
+	Topic string
+	// MaxSubscribers bounds the open streams; 0 is no bound.
+	MaxSubscribers int
+	// WriteTimeout is how long a subscriber may take nothing before it is closed.
+	WriteTimeout time.Duration
+	// DrainTimeout is how long Serve waits for streams to end.
+	DrainTimeout time.Duration
+	// CORSOrigins are the origins whose pages may call; none, and browsers let only our own.
+	CORSOrigins []string
+	// TLSCertFile and TLSKeyFile are PEM files; without them the port is cleartext.
+	TLSCertFile, TLSKeyFile string
+	// Page answers GET /.
+	Page   http.Handler
+	Logger *slog.Logger
+}
+
+// Bounds on what a request may cost.
+const (
+	maxRequestBytes   = 64 << 10
+	maxHeaderBytes    = 64 << 10
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 3 * time.Minute
+	// compressFrom is the size from which unary answers are compressed, where the client asks.
+	compressFrom = 1 << 10
+)
+
+// Server serves one log. Create it with [New].
+type Server struct {
+	cfg     Config
+	log     *broadcast.Log
+	source  Source
+	formats formats
+
+	subscribers atomic.Int64
+	draining    chan struct{} // closed when the server stops
+	drain       func()
+}
+
+// New returns a server of the log, which has no views yet.
+func New(cfg Config, log *broadcast.Log, source Source) *Server {
+	s := &Server{cfg: cfg, log: log, source: source, draining: make(chan struct{})}
+	s.drain = sync.OnceFunc(func() { close(s.draining) })
+	s.formats = s.newFormats(log)
+	return s
+}
+
+// Subscribers returns how many streams are open.
+func (s *Server) Subscribers() int { return int(s.subscribers.Load()) }
+
+// Handler returns the mux that serves everything on the port.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(paymentpbconnect.NewPaymentServiceHandler(rpc{s}, rpcOptions()...))
+
+	services := []string{paymentpbconnect.PaymentServiceName}
+	reflector := grpcreflect.NewStaticReflector(append(services, grpchealth.HealthV1ServiceName)...)
+	mux.Handle(grpcreflect.NewHandlerV1(reflector))
+	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector))
+	mux.Handle(grpchealth.NewHandler(health{s}))
+
+	compressed := compressing()
+	mux.Handle("GET /payments", compressed(http.HandlerFunc(s.serveList)))
+	mux.Handle("GET /payments/{id}", compressed(http.HandlerFunc(s.serveGet)))
+	mux.HandleFunc("GET /payments/stream", s.serveEventStream)
+	mux.HandleFunc("GET /healthz", serveHealthz)
+	mux.HandleFunc("GET /readyz", s.serveReadyz)
+	if s.cfg.Page != nil {
+		mux.Handle("GET /{$}", compressed(s.cfg.Page))
+	}
+	return withWriter(s.withCORS(http.MaxBytesHandler(mux, maxRequestBytes)))
+}
+
+// ready returns the error of a call that comes before the log has caught up, or while draining.
+func (s *Server) ready() error {
+	if s.isDraining() {
+		return unavailable("the gateway is shutting down")
+	}
+	if ok, reason := s.source.Ready(); !ok {
+		return unavailable(reason)
+	}
+	return nil
+}
+
+func (s *Server) isDraining() bool {
+	select {
+	case <-s.draining:
+		return true
+	default:
+		return false
+	}
+}
+
+// withCORS lets pages of the configured origins call. Without any it stays out of the way: rs/cors
+// takes an empty list for "every origin".
+func (s *Server) withCORS(h http.Handler) http.Handler {
+	if len(s.cfg.CORSOrigins) == 0 {
+		return h
+	}
+	return cors.New(cors.Options{
+		AllowedOrigins: s.cfg.CORSOrigins,
+		AllowedMethods: connectcors.AllowedMethods(),
+		AllowedHeaders: append(connectcors.AllowedHeaders(), "Last-Event-ID"),
+		ExposedHeaders: append(connectcors.ExposedHeaders(), cursorHeader),
+		MaxAge:         int((2 * time.Hour).Seconds()),
+	}).Handler(h)
+}
+
+// compressing returns the middleware that compresses larger answers of plain HTTP.
+func compressing() func(http.Handler) http.HandlerFunc {
+	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(compressFrom))
+	if err != nil {
+		panic("server: gzip options: " + err.Error()) // they are constants
+	}
+	return wrap
+}
+
+type writerKey struct{}
+
+// withWriter hands the ResponseWriter to handlers behind connect, which need it for deadlines.
+func withWriter(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), writerKey{}, w)))
+	})
+}
+
+// deadlines returns what sets deadlines on the response of a handler's context.
+func deadlines(ctx context.Context) *http.ResponseController {
+	w, _ := ctx.Value(writerKey{}).(http.ResponseWriter)
+	return http.NewResponseController(w)
+}

@@ -1,0 +1,207 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"paystream/broadcast"
+	paymentpb "paystream/gen/payment"
+)
+
+// cursorHeader is the response header with a stream's first cursor.
+const cursorHeader = "Paystream-Cursor"
+
+// minHeartbeat keeps a client from asking for a flood.
+const minHeartbeat = 100 * time.Millisecond
+
+// sink writes one stream in one protocol. Every method ends with what it wrote sent off, and fails
+// only when the client is gone or too slow.
+type sink interface {
+	// open sends the headers and the first cursor.
+	open(cursor string) error
+	// send sends events, each as a message of its own.
+	send(run broadcast.Run) error
+	// heartbeat sends an event without a payment.
+	heartbeat(cursor string) error
+	// idle keeps what lies between awake; it is called after idleEvery without a write.
+	idle(cursor string) error
+}
+
+// stream runs one stream until the client goes, the server drains, or the log can not go on.
+// idleEvery is 0 for protocols that need no idle signs.
+func (s *Server) stream(ctx context.Context, req *paymentpb.StreamPaymentsRequest, f format, out sink, idleEvery time.Duration) error {
+	sub, beat, err := s.subscribe(req, f)
+	if err != nil {
+		return err
+	}
+	if n := s.subscribers.Add(1); s.cfg.MaxSubscribers > 0 && n > int64(s.cfg.MaxSubscribers) {
+		s.subscribers.Add(-1)
+		full := connect.NewError(connect.CodeResourceExhausted, errors.New("the gateway has as many subscribers as it may; try again later, or at another gateway"))
+		addRetry(full)
+		return full
+	}
+	defer s.subscribers.Add(-1)
+	s.cfg.Logger.Debug("subscriber joined", "subscribers", s.Subscribers())
+	defer s.cfg.Logger.Debug("subscriber left")
+
+	if err := out.open(s.cursor(sub.Vector())); err != nil {
+		return err
+	}
+	clock := newIdleClock(beat, idleEvery)
+	defer clock.stop()
+	for {
+		if err := s.mayGoOn(ctx, sub); err != nil {
+			return err
+		}
+		run, err := sub.Next()
+		if err != nil {
+			return s.fellBehind(err)
+		}
+		if run.Len() > 0 {
+			if err := out.send(run); err != nil {
+				return err
+			}
+			clock.wrote()
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-s.draining:
+		case <-sub.Ready():
+		case <-clock.timer.C:
+			err = clock.tick(out, s.cursor(sub.Vector()))
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// mayGoOn returns the error that ends a stream between two writes.
+func (s *Server) mayGoOn(ctx context.Context, sub *broadcast.Subscription) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if s.isDraining() {
+		return s.drained(sub.Vector())
+	}
+	return nil
+}
+
+func (s *Server) fellBehind(err error) error {
+	var behind *broadcast.BehindError
+	if !errors.As(err, &behind) {
+		return err
+	}
+	s.cfg.Logger.Info("subscriber fell out of the retained window")
+	return s.behind(behind)
+}
+
+// subscribe checks a request and returns its subscription and how often it wants heartbeats.
+func (s *Server) subscribe(req *paymentpb.StreamPaymentsRequest, f format) (*broadcast.Subscription, time.Duration, error) {
+	if err := s.ready(); err != nil {
+		return nil, 0, err
+	}
+	filter, err := newFilter(req.GetProvider(), req.GetStatus())
+	if err != nil {
+		return nil, 0, err
+	}
+	beat, err := heartbeatOf(req)
+	if err != nil {
+		return nil, 0, err
+	}
+	start := broadcast.Start{Filter: filter, Limit: int(req.GetLimit())}
+	switch {
+	case req.GetCursor() != "":
+		if start.Cursor, err = parseCursor(req.GetCursor(), s.source.Fingerprint()); err != nil {
+			return nil, 0, cursorError(err)
+		}
+	case req.GetSince() != nil:
+		return nil, 0, connect.NewError(connect.CodeUnimplemented,
+			errors.New("since is not served by this version: go on from a cursor, or take the existing payments"))
+	case req.GetLimit() < 0:
+		return nil, 0, invalid(fmt.Sprintf("limit %d is negative", req.GetLimit()))
+	default:
+		switch req.GetStart() {
+		case paymentpb.StreamStart_START_EXISTING_THEN_NEW:
+			start.Existing = true
+		case paymentpb.StreamStart_START_NEW_ONLY:
+		default:
+			return nil, 0, invalid(fmt.Sprintf("start %d is not known", req.GetStart()))
+		}
+	}
+	sub, err := s.log.Subscribe(f.existing, f.live, start)
+	if err != nil {
+		return nil, 0, s.fellBehind(err)
+	}
+	return sub, beat, nil
+}
+
+func heartbeatOf(req *paymentpb.StreamPaymentsRequest) (time.Duration, error) {
+	if req.GetHeartbeat() == nil {
+		return 0, nil
+	}
+	if err := req.GetHeartbeat().CheckValid(); err != nil {
+		return 0, invalid("heartbeat is no valid duration")
+	}
+	beat := req.GetHeartbeat().AsDuration()
+	if beat < 0 {
+		return 0, invalid("heartbeat is negative")
+	}
+	if beat == 0 {
+		return 0, nil
+	}
+	return max(beat, minHeartbeat), nil
+}
+
+// idleClock says when a stream without events owes its client a sign of life: a heartbeat to a
+// client that asked for it, an idle sign where the protocol has one.
+type idleClock struct {
+	timer       *time.Timer
+	beat, idle  time.Duration // 0 is never
+	beatAt, due time.Time     // due is the idle sign's
+}
+
+func newIdleClock(beat, idle time.Duration) *idleClock {
+	c := &idleClock{beat: beat, idle: idle, timer: time.NewTimer(time.Hour)}
+	c.wrote()
+	return c
+}
+
+// wrote says that something was written just now.
+func (c *idleClock) wrote() {
+	now := time.Now()
+	c.beatAt, c.due = now.Add(c.beat), now.Add(c.idle)
+	c.arm(now)
+}
+
+func (c *idleClock) arm(now time.Time) {
+	switch {
+	case c.beat == 0 && c.idle == 0:
+		c.timer.Stop()
+	case c.idle == 0 || (c.beat != 0 && !c.due.Before(c.beatAt)):
+		c.timer.Reset(c.beatAt.Sub(now))
+	default:
+		c.timer.Reset(c.due.Sub(now))
+	}
+}
+
+// tick sends what is due.
+func (c *idleClock) tick(out sink, cursor string) error {
+	now := time.Now()
+	if c.beat != 0 && !now.Before(c.beatAt) {
+		err := out.heartbeat(cursor)
+		c.wrote()
+		return err
+	}
+	err := out.idle(cursor)
+	c.due = now.Add(c.idle)
+	c.arm(now)
+	return err
+}
+
+func (c *idleClock) stop() { c.timer.Stop() }
