@@ -50,6 +50,7 @@ directory, and that before the default. Each key is a flag too, on the commands 
 	root.SetVersionTemplate("{{.Version}}")
 	root.Flags().VisitAll(func(f *pflag.Flag) { f.Hidden = true }) // the list of keys says it already
 	root.SetFlagErrorFunc(flagError)
+	root.SuggestionsMinimumDistance = 2
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
