@@ -17,6 +17,7 @@ import (
 
 const (
 	module    = "paystream"
+	kafkaconn = "internal/kafkaconn"
 	kafkatest = "internal/kafkatest"
 )
 
@@ -30,14 +31,15 @@ type rule struct {
 // Tests follow the rule of their folder too, but may import what others have written, and kafkatest.
 func rules() map[string]rule {
 	return map[string]rule{
-		".":         {folders: []string{"consumer", "server", "producer", "web", "broadcast", "payment", "gen"}},
-		"consumer":  {folders: []string{"broadcast", "payment", "gen"}},
+		".":         {folders: []string{"consumer", "server", "producer", "web", "broadcast", "payment", "gen", kafkaconn}},
+		"consumer":  {folders: []string{"broadcast", "payment", "gen", kafkaconn}},
 		"server":    {folders: []string{"broadcast", "payment", "gen"}},
-		"producer":  {folders: []string{"payment", "gen"}},
+		"producer":  {folders: []string{"payment", "gen", kafkaconn}},
 		"web":       {folders: []string{"gen"}},
 		"payment":   {folders: []string{"gen"}},
 		"broadcast": {stdOnly: true},
 		"gen":       {},
+		kafkaconn:   {},
 		kafkatest:   {},
 	}
 }
