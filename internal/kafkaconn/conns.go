@@ -114,16 +114,18 @@ func handshake(ctx context.Context, nc net.Conn, config *tls.Config, address str
 	return c, nil
 }
 
-// close closes all connections and waits until their users have done so too.
+// close closes all connections. Their users see it, and wait waits until they
+// have closed them too.
 func (cs *conns) close() {
 	cs.mu.Lock()
+	defer cs.mu.Unlock()
 	cs.closed = true
 	for c := range cs.open {
 		_ = c.raw.Close()
 	}
-	cs.mu.Unlock()
-	cs.gone.Wait()
 }
+
+func (cs *conns) wait() { cs.gone.Wait() }
 
 // conn is a connection, encrypted or not.
 type conn struct {

@@ -21,6 +21,11 @@ const (
 	metadataTTL = time.Second
 )
 
+// Patience is how long a request has to wait at least to be told why no broker
+// answers, rather than only that the time is up: the transport connects for
+// itself first.
+const Patience = 2*dialTimeout + 2*time.Second
+
 // AnyBroker is the broker id that stands for whichever answers first.
 const AnyBroker int32 = -1
 
@@ -65,7 +70,8 @@ func (c Config) Transport(topics ...string) (*Transport, error) {
 func (t *Transport) Addr() net.Addr { return t.addr }
 
 // Request sends a request, in the version set in it, to the broker of that id
-// and returns the response. buf, which may be nil, is memory to read it into;
+// and returns the response. It fails with kafka.BrokerNotAvailable as long as
+// the transport has not heard of that broker. buf, which may be nil, is memory to read it into;
 // the memory used is returned, and belongs to the response until the caller is
 // done with it. After an error the memory is not returned, since it may still
 // be written to.
@@ -86,6 +92,7 @@ func (t *Transport) Request(
 func (t *Transport) Close() {
 	t.CloseIdleConnections()
 	t.conns.close()
+	t.conns.wait()
 }
 
 // Dialer is a kafka.Dialer that can be closed.
@@ -117,5 +124,6 @@ func (c Config) Dialer() (*Dialer, error) {
 	}}, nil
 }
 
-// Close closes all connections, also those in use.
+// Close closes all connections, also those in use, and refuses new ones. It does
+// not wait: close it first, and then what uses it, which does.
 func (d *Dialer) Close() { d.conns.close() }

@@ -1,0 +1,209 @@
+package consumer
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"paystream/internal/kafkaconn"
+)
+
+// The versions of the requests: the newest that name topics by name. Kafka has
+// had them all since 2.8, and 4.x still has them.
+const (
+	metadataVersion    = 10 // the first with topic ids
+	listOffsetsVersion = 6
+	fetchVersion       = 12
+)
+
+// noLeader stands for the leader of a partition that has none.
+const noLeader int32 = -1
+
+// client asks brokers about one topic.
+type client struct {
+	transport *kafkaconn.Transport
+	topic     string
+	committed bool // what isn't committed does not exist
+
+	topicID [16]byte
+}
+
+// view is the topic as a broker sees it.
+type view struct {
+	clusterID  string
+	topicID    [16]byte
+	brokers    map[int32]string // addresses
+	partitions []placement      // by number
+}
+
+// placement is a partition and who leads it.
+type placement struct {
+	partition int32
+	leader    int32 // noLeader is none
+	epoch     int32
+}
+
+// partitionError is an error of one partition.
+type partitionError struct {
+	partition int32
+	err       error
+}
+
+func (e *partitionError) Error() string { return fmt.Sprintf("partition %d: %v", e.partition, e.err) }
+
+func (e *partitionError) Unwrap() error { return e.err }
+
+func (c *client) brokers() string { return c.transport.Addr().String() }
+
+func (c *client) setTopicID(id [16]byte) { c.topicID = id }
+
+// metadata asks any broker where the topic's partitions are.
+func (c *client) metadata(ctx context.Context) (*view, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version = metadataVersion
+	req.AllowAutoTopicCreation = false
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = &c.topic
+	req.Topics = append(req.Topics, topic)
+
+	ctx, cancel := context.WithTimeout(ctx, kafkaconn.Patience)
+	defer cancel()
+	res, _, err := c.transport.Request(ctx, kafkaconn.AnyBroker, req, nil)
+	if err != nil {
+		return nil, err
+	}
+	return c.view(res.(*kmsg.MetadataResponse)) //nolint:forcetypeassert // by protocol
+}
+
+func (c *client) view(res *kmsg.MetadataResponse) (*view, error) {
+	if len(res.Topics) != 1 {
+		return nil, fmt.Errorf("metadata of %d topics instead of 1", len(res.Topics))
+	}
+	t := res.Topics[0]
+	if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
+		return nil, &kafkaconn.TopicError{Topic: c.topic, Err: err}
+	}
+	v := &view{topicID: t.TopicID, brokers: map[int32]string{}}
+	if res.ClusterID != nil {
+		v.clusterID = *res.ClusterID
+	}
+	for _, b := range res.Brokers {
+		v.brokers[b.NodeID] = net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))
+	}
+	v.partitions = make([]placement, len(t.Partitions))
+	for _, p := range t.Partitions {
+		if int(p.Partition) >= len(v.partitions) || p.Partition < 0 {
+			return nil, fmt.Errorf("metadata of partition %d, but not of all before it", p.Partition)
+		}
+		leader := p.Leader
+		if _, ok := v.brokers[leader]; !ok {
+			leader = noLeader // it has died
+		}
+		v.partitions[p.Partition] = placement{partition: p.Partition, leader: leader, epoch: p.LeaderEpoch}
+	}
+	if len(v.partitions) == 0 {
+		return nil, &kafkaconn.TopicError{Topic: c.topic, Err: kerr.UnknownTopicOrPartition}
+	}
+	return v, nil
+}
+
+// fingerprint tells topics apart, also ones of the same name.
+func (v *view) fingerprint() [8]byte {
+	sum := sha256.Sum256(append([]byte(v.clusterID+"\x00"), v.topicID[:]...))
+	return [8]byte(sum[:])
+}
+
+// What offsets takes instead of a time.
+const (
+	latest   int64 = -1 // the end, as the isolation level sees it
+	earliest int64 = -2
+)
+
+// offsets returns, for each of the partitions, the first offset at or after a
+// time (Unix milliseconds), or -1 where there is none; or the end or the
+// beginning. It fails when that is not known of all of them.
+func (c *client) offsets(ctx context.Context, of []placement, at int64) ([]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, kafkaconn.Patience)
+	defer cancel()
+	byLeader := map[int32][]placement{}
+	for _, p := range of {
+		if p.leader == noLeader {
+			return nil, &partitionError{p.partition, errNoLeader}
+		}
+		byLeader[p.leader] = append(byLeader[p.leader], p)
+	}
+	var (
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		found = map[int32]int64{}
+		fail  error
+	)
+	for leader, of := range byLeader {
+		wg.Go(func() {
+			some, err := c.offsetsOf(ctx, leader, of, at)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil && fail == nil {
+				fail = err
+			}
+			for partition, offset := range some {
+				found[partition] = offset
+			}
+		})
+	}
+	wg.Wait()
+	if fail != nil {
+		return nil, fail
+	}
+	list := make([]int64, len(of))
+	for i, p := range of {
+		offset, ok := found[p.partition]
+		if !ok {
+			return nil, &partitionError{p.partition, errNotAnswered}
+		}
+		list[i] = offset
+	}
+	return list, nil
+}
+
+// offsetsOf asks one leader.
+func (c *client) offsetsOf(ctx context.Context, leader int32, of []placement, at int64) (map[int32]int64, error) {
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.Version = listOffsetsVersion
+	req.IsolationLevel = c.isolation()
+	topic := kmsg.NewListOffsetsRequestTopic()
+	topic.Topic = c.topic
+	for _, p := range of {
+		ask := kmsg.NewListOffsetsRequestTopicPartition()
+		ask.Partition, ask.CurrentLeaderEpoch, ask.Timestamp = p.partition, p.epoch, at
+		topic.Partitions = append(topic.Partitions, ask)
+	}
+	req.Topics = append(req.Topics, topic)
+	res, _, err := c.transport.Request(ctx, leader, req, nil)
+	if err != nil {
+		return nil, err
+	}
+	found := map[int32]int64{}
+	for _, t := range res.(*kmsg.ListOffsetsResponse).Topics { //nolint:forcetypeassert // by protocol
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return nil, &partitionError{p.Partition, err}
+			}
+			found[p.Partition] = p.Offset
+		}
+	}
+	return found, nil
+}
+
+func (c *client) isolation() int8 {
+	if c.committed {
+		return 1
+	}
+	return 0
+}

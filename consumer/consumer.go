@@ -1,0 +1,216 @@
+// Package consumer reads every partition of a topic from Kafka into a
+// [broadcast.Log].
+//
+// What it guarantees:
+//
+//   - Order. The records of a partition are appended in offset order, each once
+//     in the life of a [Consumer]. While it refills, partitions are merged by
+//     Kafka's time; from there on they are appended as they arrive.
+//   - Loss. Nothing that a read_committed consumer would be shown is left out,
+//     but for bad records, which are counted and logged, and for what Kafka has
+//     deleted before it was read, which is logged as an error. Nothing else is
+//     appended: no record of an aborted transaction and no marker. The log moves
+//     on past both.
+//   - Blocking. [Consumer.Run] returns when its context has ended and everything
+//     that it started has. Appending waits for nobody, so a slow subscriber does
+//     not slow the reading. A failure of Kafka's is retried for ever, with
+//     pauses of 100 ms to 5 s, and one partition's or broker's does not hold up
+//     the others once the gateway has caught up.
+//
+// Less formally: a watcher polls the cluster's metadata; the refill reads the
+// retained window up to where each partition ended at the start; then one
+// goroutine per leader follows all its partitions with one fetch at a time. All
+// of them go by one table of partitions, in which a partition belongs to at most
+// one fetch at a time.
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"paystream/broadcast"
+	"paystream/internal/kafkaconn"
+	"paystream/payment"
+)
+
+// maxWait is how long a broker holds back the answer to a fetch that it has
+// nothing for. An idle topic costs one fetch per leader in that time.
+const maxWait = 500 * time.Millisecond
+
+// Config says what to read.
+type Config struct {
+	Kafka kafkaconn.Config
+	Topic string
+	// GroupID is not used yet: there are no commits.
+	GroupID string
+	// ReadUncommitted also reads records of transactions that are open or
+	// aborted, by kafka-go's own reader. It can not tell an empty value from
+	// none, what a topic with LogAppendTime gave a record as its time, and how
+	// far a partition goes whose last records were compacted away.
+	ReadUncommitted bool
+	// MaxRecordBytes is the size from which on a record's value is a bad
+	// record; 0 is no bound.
+	MaxRecordBytes int
+	Units          payment.Units
+	// RetainRecords and RetainAge say how far back to begin: about so many
+	// records over all partitions together, none older than that. 0 is no
+	// bound. They should be the log's.
+	RetainRecords int
+	RetainAge     time.Duration
+	// Logger is told of changes of state, and of bad records by partition,
+	// offset and reason; never of a record's content. Nil is none.
+	Logger *slog.Logger
+}
+
+// Consumer reads a topic into a log. Create one with [New].
+type Consumer struct {
+	cfg      Config
+	log      *broadcast.Log
+	logger   *slog.Logger
+	bad      *badRecords
+	troubles *troubles
+	fetches  atomic.Int64
+	table    *table
+	kick     chan struct{} // asks the watcher for fresh metadata
+
+	// Set by Run.
+	client  *client
+	fetcher fetcher
+
+	mu          sync.Mutex
+	phase       string // what is being done, while not ready
+	ready       bool
+	fingerprint [8]byte
+}
+
+// New returns a consumer that will read into log. It does not connect, and
+// fails only on settings that can not be right.
+func New(cfg Config, log *broadcast.Log) (*Consumer, error) {
+	if err := cfg.Kafka.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Topic == "" {
+		return nil, errors.New("KAFKA_TOPIC: no topic given")
+	}
+	logger := cfg.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	logger = logger.With("topic", cfg.Topic)
+	return &Consumer{
+		cfg:      cfg,
+		log:      log,
+		logger:   logger,
+		bad:      newBadRecords(logger),
+		troubles: newTroubles(logger),
+		table:    newTable(),
+		kick:     make(chan struct{}, 1),
+		phase:    "not started",
+	}, nil
+}
+
+// Run reads until ctx ends. It may be called once.
+func (c *Consumer) Run(ctx context.Context) error {
+	transport, err := c.cfg.Kafka.Transport(c.cfg.Topic)
+	if err != nil {
+		return fmt.Errorf("set up connections: %w", err)
+	}
+	defer transport.Close()
+	c.client = &client{transport: transport, topic: c.cfg.Topic, committed: !c.cfg.ReadUncommitted}
+	if c.fetcher, err = c.newFetcher(); err != nil {
+		return fmt.Errorf("set up reader: %w", err)
+	}
+	defer c.fetcher.close()
+	c.table.group = c.fetcher.group
+
+	spans := c.begin(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { c.watch(ctx) })
+	wg.Go(func() { c.bad.run(ctx) })
+	wg.Go(func() { c.followAll(ctx) })
+	wg.Go(func() {
+		if (&refill{c: c}).run(ctx, spans) {
+			c.setReady()
+		}
+	})
+	wg.Wait()
+	return nil
+}
+
+func (c *Consumer) newFetcher() (fetcher, error) {
+	if c.cfg.ReadUncommitted {
+		return newUncommitted(c.cfg.Kafka, c.client, &c.fetches)
+	}
+	return newCommitted(c.client, &c.fetches), nil
+}
+
+// begin waits for the topic, and finds from where to where each partition is
+// refilled.
+func (c *Consumer) begin(ctx context.Context) []span {
+	c.setPhase(fmt.Sprintf("connecting to Kafka at %s", c.client.brokers()))
+	for failures := 0; ; failures++ {
+		view, spans, err := c.findWindow(ctx)
+		if err == nil {
+			c.troubles.over(metadata)
+			c.adopt(view, spans)
+			return spans
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		c.troubles.lost(metadata, c.cfg.Kafka.Explain(err))
+		if !sleep(ctx, backoff(failures)) {
+			return nil
+		}
+	}
+}
+
+func (c *Consumer) findWindow(ctx context.Context) (*view, []span, error) {
+	view, err := c.client.metadata(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.setFingerprint(view.fingerprint())
+	spans, err := c.client.window(ctx, view.partitions, c.cfg.RetainRecords, c.cfg.RetainAge, time.Now())
+	return view, spans, err
+}
+
+// adopt opens the partitions of the start in the log and in the table.
+func (c *Consumer) adopt(view *view, spans []span) {
+	c.client.setTopicID(view.topicID)
+	var records int64
+	for i, s := range spans {
+		c.log.Open(s.partition, s.start)
+		c.table.add(&partition{id: s.partition, next: s.start, end: s.end, leader: view.partitions[i].leader, epoch: view.partitions[i].epoch})
+		records += s.end - s.start
+	}
+	c.logger.Info("refilling", "partitions", len(spans), "offsets", records)
+	c.setPhase(fmt.Sprintf("reading the retained payments: about %d records of %d partitions", records, len(spans)))
+}
+
+func (c *Consumer) setReady() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ready = true
+	c.logger.Info("caught up")
+}
+
+func (c *Consumer) setPhase(phase string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.phase = phase
+}
+
+func (c *Consumer) setFingerprint(f [8]byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fingerprint = f
+}

@@ -1,0 +1,81 @@
+package consumer
+
+import "time"
+
+// Status is what is known of a consumer at one moment.
+type Status struct {
+	// Ready says that the log once had all that was in the topic when the
+	// consumer began. It stays true whatever becomes of Kafka.
+	Ready bool
+	// Reason is why not, for operators: what is being done or was tried, what
+	// went wrong, and what to do about it. Empty when Ready.
+	Reason string
+	// Trouble is what is wrong with Kafka at present, also when Ready. Empty is
+	// nothing.
+	Trouble string
+	// Topic is the topic's name, Fingerprint tells it from any other topic of
+	// this or another cluster, also one of the same name. The zero Fingerprint
+	// is not known yet.
+	Topic       string
+	Fingerprint [8]byte
+	// Partitions are by number; there are none before the topic is known.
+	Partitions []PartitionStatus
+	// Lag, BadRecords and Skipped are sums over the partitions.
+	Lag        int64
+	BadRecords int64
+	Skipped    int64
+	// Fetches is how often a broker was asked for records.
+	Fetches int64
+}
+
+// PartitionStatus is what is known of a partition.
+type PartitionStatus struct {
+	Partition int32
+	// Next is the offset up to which the log has all there is.
+	Next int64
+	// End is where what may be read ended when last heard of: the last stable
+	// offset, or the high watermark when uncommitted records are read. -1 is
+	// not known yet.
+	End int64
+	// Lag is how many offsets are still to be read up to End.
+	Lag int64
+	// Held is how many offsets behind End are held by open transactions.
+	Held int64
+	// BadRecords counts the records that were left out as bad.
+	BadRecords int64
+	// Skipped counts the offsets that Kafka had deleted before they were read.
+	Skipped int64
+	// RetryAt is when the partition will be tried again; zero unless it fails.
+	RetryAt time.Time
+}
+
+// Status returns a snapshot. It is safe to call at any time.
+func (c *Consumer) Status() Status {
+	s := Status{Topic: c.cfg.Topic, Fetches: c.fetches.Load(), Trouble: c.troubles.String()}
+	c.mu.Lock()
+	s.Ready, s.Fingerprint, s.Reason = c.ready, c.fingerprint, c.phase
+	c.mu.Unlock()
+	switch {
+	case s.Ready:
+		s.Reason = ""
+	case s.Trouble != "":
+		s.Reason = s.Trouble
+	}
+	for _, p := range c.table.all() {
+		ps := PartitionStatus{
+			Partition: p.id, Next: p.next, End: p.end, BadRecords: p.bad, Skipped: p.skipped,
+		}
+		if p.failures > 0 {
+			ps.RetryAt = p.retryAt
+		}
+		if p.end >= 0 {
+			ps.Lag = max(0, p.end-p.next)
+			ps.Held = max(0, p.high-p.end)
+		}
+		s.Lag += ps.Lag
+		s.BadRecords += ps.BadRecords
+		s.Skipped += ps.Skipped
+		s.Partitions = append(s.Partitions, ps)
+	}
+	return s
+}

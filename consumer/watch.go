@@ -1,0 +1,111 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+const (
+	// metadataEvery is how often the cluster is asked where partitions are and
+	// whether there are new ones.
+	metadataEvery = 1500 * time.Millisecond
+	// metadataPause is how soon it is asked again when something has failed.
+	metadataPause = 250 * time.Millisecond
+)
+
+// metadata is the name of the trouble with it.
+const metadata = "metadata"
+
+// refresh asks the watcher for fresh metadata.
+func (c *Consumer) refresh() {
+	select {
+	case c.kick <- struct{}{}:
+	default:
+	}
+}
+
+// watch follows the cluster's metadata.
+func (c *Consumer) watch(ctx context.Context) {
+	failures := 0
+	for {
+		if failures > 0 {
+			sleep(ctx, backoff(failures))
+		} else if sleep(ctx, metadataPause) {
+			pause(ctx, metadataEvery-metadataPause, c.kick)
+		}
+		view, err := c.client.metadata(ctx)
+		if err == nil {
+			err = c.apply(ctx, view)
+		}
+		switch {
+		case ctx.Err() != nil || errors.Is(err, errReplaced):
+			return
+		case err != nil:
+			failures++
+			c.troubles.lost(metadata, c.cfg.Kafka.Explain(err))
+		default:
+			failures = 0
+			c.troubles.over(metadata)
+		}
+	}
+}
+
+// apply takes over what has changed in the cluster.
+func (c *Consumer) apply(ctx context.Context, v *view) error {
+	if v.topicID != c.client.topicID {
+		return c.replace()
+	}
+	c.table.place(v.partitions)
+	known := c.table.len()
+	for i, p := range v.partitions {
+		if p.leader == noLeader && i < known {
+			c.troubles.lost(partitionName(p.partition), errNoLeader)
+			c.table.update(p.partition, func(p *partition) { p.failures++ })
+		}
+	}
+	if known < len(v.partitions) {
+		return c.discover(ctx, v.partitions[known:])
+	}
+	return nil
+}
+
+// discover takes in new partitions, which are read from their first record.
+func (c *Consumer) discover(ctx context.Context, found []placement) error {
+	first, err := c.client.offsets(ctx, found, earliest)
+	if err != nil {
+		return err
+	}
+	for i, p := range found {
+		c.log.Open(p.partition, first[i])
+		c.table.add(&partition{
+			id: p.partition, leader: p.leader, epoch: p.epoch, next: first[i], end: -1, high: -1, live: true,
+		})
+		c.logger.Info("partition discovered", "partition", p.partition, "offset", first[i])
+	}
+	return nil
+}
+
+var errReplaced = errors.New("topic was deleted and made anew: restart the gateway to read the new one")
+
+// checkTopic fails when the topic is not the one that was begun with.
+func (c *Consumer) checkTopic(ctx context.Context) error {
+	v, err := c.client.metadata(ctx)
+	if err != nil {
+		return err
+	}
+	if v.topicID != c.client.topicID {
+		return c.replace()
+	}
+	return nil
+}
+
+// replace stops reading: offsets and cursors are the old topic's, and at the
+// same offsets the new one has other records.
+func (c *Consumer) replace() error {
+	if c.table.halt() {
+		c.logger.Error("topic was deleted and made anew under the same name; nothing more is read: restart the gateway")
+	}
+	c.troubles.only("topic "+c.cfg.Topic, errReplaced)
+	return errReplaced
+}
