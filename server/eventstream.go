@@ -156,4 +156,3 @@ func sseEnd(err *connect.Error) []byte {
 	b = append(b, errorJSON(err)...)
 	return append(b, "\n\n"...)
 }
-
