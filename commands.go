@@ -55,6 +55,12 @@ directory, and that before the default. Each key is a flag too, on the commands 
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.AddCommand(p.serveCommand(), p.devCommand(), p.produceCommand(), p.tailCommand(), p.configCommand(), p.versionCommand())
+	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "grpc-allow-anonymous" { // as the other keys' flags are made
+			name = "allow-anonymous"
+		}
+		return pflag.NormalizedName(name)
+	})
 	return root
 }
 

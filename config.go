@@ -51,6 +51,10 @@ type Config struct {
 	LogLevel  slog.Level
 	LogFormat string // text or json
 
+	// PasteBroker is what KAFKA_BROKERS must say in a line to paste, so that it writes to the Kafka
+	// that the gateway reads; empty where that is found without.
+	PasteBroker string
+
 	settings []setting
 	warnings []warning
 }

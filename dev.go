@@ -103,7 +103,8 @@ func (d *dev) run(ctx context.Context) error {
 	defer cluster.Close()
 	d.broker = cluster.ListenAddrs()[0]
 	d.cfg.Kafka = kafkaconn.Config{Brokers: []string{d.broker}, ClientID: d.cfg.Kafka.ClientID}
-	ports := d.takeFreePorts(ctx)
+	d.cfg.PasteBroker = d.brokerToName()
+	notes := d.takeFreePorts(ctx)
 
 	d.sampler = producer.NewSampler(rand.Uint64(), d.cfg.AmountUnits)
 	d.writer, err = producer.NewWriter(d.cfg.Kafka, d.cfg.Topic)
@@ -126,7 +127,7 @@ func (d *dev) run(ctx context.Context) error {
 	g.Go(func() error {
 		select {
 		case addr := <-ready:
-			d.welcome(addr, ports)
+			d.welcome(addr, notes)
 			return d.keepWriting(ctx)
 		case <-ctx.Done():
 			return nil
@@ -190,7 +191,7 @@ func (d *dev) welcome(addr string, notes []string) {
 		fmt.Fprintf(&b, "  note: %s\n", note)
 	}
 	b.WriteString("\nPaste into a second terminal, in this directory:\n\n")
-	for _, l := range pasteLines(addr, d.brokerToName()) {
+	for _, l := range pasteLines(addr, d.cfg.PasteBroker) {
 		fmt.Fprintf(&b, "  # %s\n  %s\n\n", l.label, l.command)
 	}
 	b.WriteString("Ctrl-C ends it.\n\n")
@@ -218,7 +219,7 @@ func (d *dev) takeFreePorts(ctx context.Context) []string {
 		d.cfg.AdminAddr = net.JoinHostPort(host, "0")
 	}
 	if len(d.elsewhere) > 0 {
-		notes = append(notes, strings.Join(d.elsewhere, ", ")+" in the environment or .env are for another Kafka: not used here")
+		notes = append(notes, strings.Join(d.elsewhere, ", ")+" in the environment or .env: not used here, but produce would use them")
 	}
 	return notes
 }

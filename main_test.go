@@ -71,6 +71,7 @@ func TestCommandLine(t *testing.T) {
 		"version":                   {[]string{"version"}, 0, "paystream ", ""},
 		"completion":                {[]string{"completion", "bash"}, 0, "bash completion V2 for paystream", ""},
 		"completion of a flag":      {[]string{"__complete", "tail", "--pro"}, 0, "--protocol", ""},
+		"a flag's other name":       {[]string{"config", "-grpc-host=::", "-grpc-allow-anonymous"}, 0, "GRPC_ALLOW_ANONYMOUS        true", ""},
 		"unknown command":           {[]string{"prodcue"}, 2, "", "did you mean produce?"},
 		"unknown argument":          {[]string{"serve", "now"}, 2, "", `"now"`},
 		"unknown flag":              {[]string{"produce", "-cuont=1"}, 2, "", "did you mean --count?"},

@@ -33,7 +33,7 @@ func pasteLines(gatewayAddr, brokerAddr string) []line {
 		{"NDJSON, with curl", "curl -sSN " + url + "/payments/stream"},
 		{"server-sent events, with curl", "curl -sSN -H 'Accept: text/event-stream' " + url + "/payments/stream"},
 		{
-			"Connect streaming, with curl: the request stands in an envelope of five bytes (flags, length), and so does each answer",
+			"Connect streaming, with curl: request and answers each stand in an envelope of five bytes",
 			`printf '\000\000\000\000\002{}' | curl -sSN -H 'Content-Type: application/connect+json' --data-binary @- ` +
 				url + "/" + method + " | " + envelopes,
 		},

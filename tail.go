@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +14,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,6 +33,7 @@ import (
 // tailOptions are the flags of tail.
 type tailOptions struct {
 	address, protocol string
+	caFile            string
 	provider, status  string
 	limit             int32
 	cursor, since     string
@@ -59,7 +64,8 @@ Exit codes: 0 stopped, or --count reached, 1 refused by the gateway, 2 bad usage
 	}
 	var o tailOptions
 	flags := cmd.Flags()
-	flags.StringVar(&o.address, "address", "", "URL of the gateway (by default made of GRPC_HOST and GRPC_PORT)")
+	flags.StringVar(&o.address, "address", "", "URL of the gateway (by default made of the GRPC_ keys)")
+	flags.StringVar(&o.caFile, "ca-file", "", "PEM file of authorities, besides the system's, that a https gateway's certificate may be from")
 	flags.StringVar(&o.protocol, "protocol", "grpc", "grpc, grpcweb or connect")
 	flags.StringVar(&o.provider, "provider", "", "only payments of one provider: stripe, razorpay or paypal")
 	flags.StringVar(&o.status, "status", "", "only payments in one status: pending, completed, failed or refunded")
@@ -70,7 +76,7 @@ Exit codes: 0 stopped, or --count reached, 1 refused by the gateway, 2 bad usage
 	flags.BoolVar(&o.json, "json", false, "print each event as a line of JSON")
 	flags.IntVar(&o.count, "count", 0, "stop after so many payments; 0 is never")
 	flags.DurationVar(&o.heartbeat, "heartbeat", 5*time.Second, "ask for a sign of life after so long; when two are missing, connect anew")
-	read := p.configFlags(cmd, only(keys(), "GRPC_HOST", "GRPC_PORT"))
+	read := p.configFlags(cmd, only(keys(), "GRPC_HOST", "GRPC_PORT", "GRPC_TLS_CERT_FILE", "GRPC_TLS_KEY_FILE"))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := read()
 		if err != nil {
@@ -92,7 +98,11 @@ func (p *program) newTail(o tailOptions, cfg *Config) (*tail, error) {
 		return nil, err
 	}
 	if o.address == "" {
-		o.address = dialable(cfg.GRPCAddr())
+		o.address = "http://" + dialable(cfg.GRPCAddr())
+		if cfg.TLSCertFile != "" { // the gateway of the same configuration, so its certificate is known
+			o.address = "https://" + dialable(cfg.GRPCAddr())
+			o.caFile = cmp.Or(o.caFile, cfg.TLSCertFile)
+		}
 	}
 	dial, address, err := o.dialer()
 	if err != nil {
@@ -190,6 +200,10 @@ func (o tailOptions) dialer() (func() (paymentpbconnect.PaymentServiceClient, io
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, "", errors.New("--address: write a URL such as http://127.0.0.1:50051")
 	}
+	roots, err := o.roots()
+	if err != nil {
+		return nil, "", err
+	}
 	var options []connect.ClientOption
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(true)
@@ -208,9 +222,31 @@ func (o tailOptions) dialer() (func() (paymentpbconnect.PaymentServiceClient, io
 	address := strings.TrimSuffix(u.String(), "/")
 	return func() (paymentpbconnect.PaymentServiceClient, io.Closer) {
 		conns := &connections{}
-		transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: conns.dial, Protocols: protocols, ForceAttemptHTTP2: true}
+		transport := &http.Transport{
+			Proxy: http.ProxyFromEnvironment, DialContext: conns.dial, Protocols: protocols,
+			TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		}
 		return paymentpbconnect.NewPaymentServiceClient(&http.Client{Transport: transport}, address, options...), conns
 	}, u.Redacted(), nil
+}
+
+// roots are the authorities that are trusted; nil is the system's.
+func (o tailOptions) roots() (*x509.CertPool, error) {
+	if o.caFile == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(o.caFile)
+	if err != nil {
+		return nil, fmt.Errorf("--ca-file: %w", err)
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("--ca-file: %s holds no certificate in PEM", o.caFile)
+	}
+	return roots, nil
 }
 
 // linePrinter prints payments for people.
