@@ -14,7 +14,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
 	"paystream/broadcast"
@@ -22,8 +21,6 @@ import (
 	"paystream/gen/payment"
 	"paystream/internal/kafkaconn"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const topic = "payments.raw"
 
@@ -296,17 +293,6 @@ func (l *logs) count(parts ...string) int {
 		}
 	}
 	return n
-}
-
-// isFetch reports whether a request is one of the consumer's own fetches.
-func partitionsOf(req *kmsg.FetchRequest) []int32 {
-	var list []int32
-	for _, t := range req.Topics {
-		for _, p := range t.Partitions {
-			list = append(list, p.Partition)
-		}
-	}
-	return list
 }
 
 // fetchError answers a fetch with an error for each partition.
