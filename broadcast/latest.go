@@ -157,7 +157,7 @@ func (l *Log) entry(pos uint64) *entry {
 	if pos < l.low.Load() {
 		return nil
 	}
-	s := (*l.dir.Load()).find(pos)
+	s := l.dir.Load().find(pos)
 	if s == nil {
 		return nil
 	}

@@ -179,7 +179,7 @@ func (l *Log) Stats() Stats {
 // opened, and not, as the vector before that position has it, at 0.
 func (l *Log) oldest() Vector {
 	low := l.low.Load()
-	return (*l.dir.Load()).find(low).vectorAt(low).Max(l.starts)
+	return l.dir.Load().find(low).vectorAt(low).Max(l.starts)
 }
 
 // since returns from when a record's age counts.

@@ -273,6 +273,7 @@ func TestConcurrent(t *testing.T) {
 
 // readToEnd reads one subscription until ctx ends or it is told to be behind.
 func readToEnd(ctx context.Context, t *testing.T, log *broadcast.Log, view *broadcast.View, start broadcast.Start, end int64) {
+	t.Helper()
 	sub, err := log.Subscribe(view, view, start)
 	if err != nil {
 		t.Error(err)

@@ -67,6 +67,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
+	t.Helper()
 	w := &world{t: t, r: rand.New(rand.NewPCG(seed, 1)), time: 1_700_000_000_000}
 	w.limits.Records = []int{0, 10, 300, 1000}[w.r.IntN(4)]
 	if w.r.IntN(3) == 0 {
@@ -330,6 +331,7 @@ func (w *world) get() {
 // TestModel runs random appends, evictions, readers, pages and look-ups against a list that
 // forgets nothing.
 func TestModel(t *testing.T) {
+	t.Parallel()
 	seeds := uint64(40)
 	if testing.Short() {
 		seeds = 10
@@ -361,7 +363,8 @@ func TestModel(t *testing.T) {
 				}
 			}
 			for _, rd := range readers {
-				for w.read(rd) && w.expected(rd) >= 0 {
+				for more := true; more; {
+					more = w.read(rd) && w.expected(rd) >= 0
 				}
 			}
 		})

@@ -119,7 +119,7 @@ func (s *Subscription) Next() (Run, error) {
 		if s.pos >= head {
 			return Run{}, nil
 		}
-		segment := (*s.log.dir.Load()).find(s.pos)
+		segment := s.log.dir.Load().find(s.pos)
 		if segment == nil {
 			continue // evicted this very moment: keepUp says so
 		}
@@ -202,7 +202,7 @@ func (s *Subscription) pass(segment *segment) {
 // skipTo moves on to pos without delivering.
 func (s *Subscription) skipTo(pos uint64) {
 	s.pos = pos
-	if segment := (*s.log.dir.Load()).find(pos); segment != nil {
+	if segment := s.log.dir.Load().find(pos); segment != nil {
 		s.vector = segment.vectorAt(pos)
 	}
 }
@@ -219,7 +219,7 @@ func (s *Subscription) private(segment *segment) Run {
 // newestMatching returns the position from which limit latest states are left to deliver.
 func (s *Subscription) newestMatching(limit int) uint64 {
 	from := s.pos
-	found := s.log.positionsBackward(s.snapshot, func(pos uint64, e *entry) bool {
+	found := s.log.positionsBackward(s.snapshot, func(_ uint64, e *entry) bool {
 		if e.kind == kindRecord && s.filter.Matches(e.label) && s.log.latestAsOf(e, s.snapshotAt) {
 			limit--
 		}
@@ -232,9 +232,9 @@ func (s *Subscription) newestMatching(limit int) uint64 {
 }
 
 // firstBehind returns the first position, from low up to head, that a cursor does not cover.
-func (dir directory) firstBehind(cursor Vector, low, head uint64) uint64 {
-	for i, segment := range dir {
-		if i+1 < len(dir) && cursor.Covers(dir[i+1].start) {
+func (d directory) firstBehind(cursor Vector, low, head uint64) uint64 {
+	for i, segment := range d {
+		if i+1 < len(d) && cursor.Covers(d[i+1].start) {
 			continue
 		}
 		for pos := max(low, segment.base); pos < min(head, segment.end()); pos++ {

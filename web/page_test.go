@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -15,7 +16,7 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
-	page.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	page.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	body := w.Body.String()
 	for _, want := range []string{"payments.&lt;raw&gt;", `printf &#39;\000{}&#39; | curl &#34;http://x&#34;`, "<h2>NDJSON</h2>"} {
 		if !strings.Contains(body, want) {
