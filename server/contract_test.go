@@ -16,24 +16,25 @@ import (
 
 	"paystream/broadcast"
 	paymentpb "paystream/gen/payment"
+	"paystream/internal/clienttest"
 )
 
 // open opens a stream that the test closes.
-func open(t *testing.T, c client, req *paymentpb.StreamPaymentsRequest) events {
+func open(t *testing.T, c clienttest.Client, req *paymentpb.StreamPaymentsRequest) clienttest.Stream {
 	t.Helper()
-	e, err := c.open(t.Context(), req)
+	e, err := c.Open(t.Context(), req)
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
-	t.Cleanup(e.close)
+	t.Cleanup(e.Close)
 	return e
 }
 
 // take reads n events and returns "type id" of each, and the last.
-func take(t *testing.T, e events, n int) (got []string, last *paymentpb.PaymentEvent) {
+func take(t *testing.T, e clienttest.Stream, n int) (got []string, last *paymentpb.PaymentEvent) {
 	t.Helper()
 	for range n {
-		event, err := e.next()
+		event, err := e.Next()
 		if err != nil {
 			t.Fatalf("after %v: %v", got, err)
 		}
@@ -59,9 +60,9 @@ func same(t *testing.T, what string, want, got any) {
 }
 
 // failure returns how a stream or call ended.
-func failure(t *testing.T, err error) *ended {
+func failure(t *testing.T, err error) *clienttest.EndedError {
 	t.Helper()
-	var end *ended
+	var end *clienttest.EndedError
 	if !errors.As(err, &end) {
 		t.Fatalf("ended with %v, want an error of the protocol", err)
 	}
@@ -69,7 +70,7 @@ func failure(t *testing.T, err error) *ended {
 }
 
 func TestExistingThenNew(t *testing.T) {
-	perProtocol(t, func(t *testing.T, dial func(*gateway) client) {
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t)
 		g.publishIDs(t, 0, "a", "b")
 		g.publishIDs(t, 1, "c", "a") // a later state of a
@@ -84,7 +85,7 @@ func TestExistingThenNew(t *testing.T) {
 }
 
 func TestEventCarriesAll(t *testing.T) {
-	perProtocol(t, func(t *testing.T, dial func(*gateway) client) {
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t)
 		p := sample("pay_1", paymentpb.Provider_PROVIDER_PAYPAL, paymentpb.PaymentStatus_STATUS_REFUNDED)
 		g.publish(t, 0, p)
@@ -102,7 +103,7 @@ func TestEventCarriesAll(t *testing.T) {
 func TestFilters(t *testing.T) {
 	const stripe, paypal = paymentpb.Provider_PROVIDER_STRIPE, paymentpb.Provider_PROVIDER_PAYPAL
 	const failed, done = paymentpb.PaymentStatus_STATUS_FAILED, paymentpb.PaymentStatus_STATUS_COMPLETED
-	perProtocol(t, func(t *testing.T, dial func(*gateway) client) {
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		tests := []struct {
 			name string
 			req  *paymentpb.StreamPaymentsRequest
@@ -115,7 +116,7 @@ func TestFilters(t *testing.T) {
 		}
 		g := start(t)
 		c := dial(g)
-		var streams []events
+		var streams []clienttest.Stream
 		publish := func(suffix string) {
 			for _, p := range []struct {
 				id       string
@@ -141,7 +142,7 @@ func TestFilters(t *testing.T) {
 }
 
 func TestLimitKeepsTheNewest(t *testing.T) {
-	perProtocol(t, func(t *testing.T, dial func(*gateway) client) {
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t)
 		g.publishIDs(t, 0, ids("p", 10)...)
 		stream := open(t, dial(g), &paymentpb.StreamPaymentsRequest{Limit: 3})
@@ -152,7 +153,7 @@ func TestLimitKeepsTheNewest(t *testing.T) {
 }
 
 func TestNewOnly(t *testing.T) {
-	perProtocol(t, func(t *testing.T, dial func(*gateway) client) {
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t)
 		g.publishIDs(t, 0, "a")
 		stream := open(t, dial(g), &paymentpb.StreamPaymentsRequest{Start: paymentpb.StreamStart_START_NEW_ONLY})
@@ -163,15 +164,15 @@ func TestNewOnly(t *testing.T) {
 }
 
 func TestHeadersComeAtOnceWithTheFirstCursor(t *testing.T) {
-	perProtocol(t, func(t *testing.T, dial func(*gateway) client) {
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t)
 		c := dial(g)
 		stream := open(t, c, &paymentpb.StreamPaymentsRequest{}) // returns only when the headers are there
-		if stream.firstCursor() == "" {
+		if stream.FirstCursor() == "" {
 			t.Fatal("no first cursor")
 		}
 		g.publishIDs(t, 0, "a")
-		again := open(t, c, &paymentpb.StreamPaymentsRequest{Cursor: stream.firstCursor()})
+		again := open(t, c, &paymentpb.StreamPaymentsRequest{Cursor: stream.FirstCursor()})
 		got, _ := take(t, again, 1)
 		same(t, "from the first cursor", as("new", "a"), got)
 	})
@@ -180,7 +181,7 @@ func TestHeadersComeAtOnceWithTheFirstCursor(t *testing.T) {
 // TestResume stops after every event and goes on from its cursor, in turn on two gateways that hold
 // the same records in another order of partitions.
 func TestResume(t *testing.T) {
-	perProtocol(t, func(t *testing.T, dial func(*gateway) client) {
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		one, two := start(t), start(t)
 		const n = 7
 		for i := range n {
@@ -193,17 +194,17 @@ func TestResume(t *testing.T) {
 				two.publishIDs(t, 2-p, fmt.Sprint(2-p, "-", i))
 			}
 		}
-		clients := []client{dial(one), dial(two)}
+		clients := []clienttest.Client{dial(one), dial(two)}
 		seen := map[string]int{}
 		next := map[int32]int64{}
 		cursor := ""
 		for i := range 3 * n {
 			stream := open(t, clients[i%2], &paymentpb.StreamPaymentsRequest{Cursor: cursor, Limit: int32(-min(i, 1))})
-			event, err := stream.next()
+			event, err := stream.Next()
 			if err != nil {
 				t.Fatal(err)
 			}
-			stream.close()
+			stream.Close()
 			seen[event.GetPayment().GetId()]++
 			if event.GetOffset() != next[event.GetPartition()] {
 				t.Fatalf("partition %d: offset %d, want %d", event.GetPartition(), event.GetOffset(), next[event.GetPartition()])
@@ -218,7 +219,7 @@ func TestResume(t *testing.T) {
 }
 
 func TestHeartbeats(t *testing.T) {
-	perProtocol(t, func(t *testing.T, dial func(*gateway) client) {
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t)
 		stream := open(t, dial(g), &paymentpb.StreamPaymentsRequest{Heartbeat: durationpb.New(100 * time.Millisecond)})
 		_, first := take(t, stream, 1)
@@ -237,7 +238,7 @@ func TestHeartbeats(t *testing.T) {
 }
 
 func TestNoHeartbeatUnasked(t *testing.T) {
-	perProtocol(t, func(t *testing.T, dial func(*gateway) client) {
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t)
 		stream := open(t, dial(g), &paymentpb.StreamPaymentsRequest{})
 		time.Sleep(300 * time.Millisecond)
@@ -248,19 +249,19 @@ func TestNoHeartbeatUnasked(t *testing.T) {
 }
 
 func TestCancelFreesTheSubscriber(t *testing.T) {
-	perProtocol(t, func(t *testing.T, dial func(*gateway) client) {
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t)
 		g.publishIDs(t, 0, ids("p", 500)...)
 		c := dial(g)
 		for i := range 10 {
 			ctx, cancel := context.WithCancel(t.Context())
-			stream, err := c.open(ctx, &paymentpb.StreamPaymentsRequest{})
+			stream, err := c.Open(ctx, &paymentpb.StreamPaymentsRequest{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			take(t, stream, i)
 			cancel()
-			stream.close()
+			stream.Close()
 		}
 		eventually(t, "no subscriber is left", func() bool { return g.Subscribers() == 0 })
 	})
@@ -270,15 +271,15 @@ func TestRefusedStreams(t *testing.T) {
 	foreign := start(t, func(s *settings) { s.topicID = 9 })
 	g := start(t, func(s *settings) { s.limits.Records = 10 })
 	g.publishIDs(t, 0, ids("p", 20)...)
-	rpc := dialRPC(g.address, true, connect.WithGRPC())
-	defer rpc.close()
-	list, err := rpc.list(t.Context(), &paymentpb.ListPaymentsRequest{Limit: 1})
+	rpc := clienttest.DialGRPC(g.address)
+	defer rpc.Close()
+	list, err := rpc.List(t.Context(), &paymentpb.ListPaymentsRequest{Limit: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := dialRPC(foreign.address, true, connect.WithGRPC())
-	defer other.close()
-	foreignList, err := other.list(t.Context(), &paymentpb.ListPaymentsRequest{})
+	other := clienttest.DialGRPC(foreign.address)
+	defer other.Close()
+	foreignList, err := other.List(t.Context(), &paymentpb.ListPaymentsRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,16 +303,16 @@ func TestRefusedStreams(t *testing.T) {
 		{"a time", &paymentpb.StreamPaymentsRequest{Since: timestamppb.Now()}, connect.CodeUnimplemented, "since"},
 		{"a cursor from before the window", &paymentpb.StreamPaymentsRequest{Cursor: old}, connect.CodeOutOfRange, "oldest_cursor"},
 	}
-	perProtocol(t, func(t *testing.T, dial func(*gateway) client) {
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		c := dial(g)
 		for _, test := range tests {
 			err := refusal(t, c, test.req)
-			if err.code != test.code || !strings.Contains(err.message, test.says) {
+			if err.Code != test.code || !strings.Contains(err.Message, test.says) {
 				t.Errorf("%s: %v, want %v and %q", test.name, err, test.code, test.says)
 			}
 			if test.code == connect.CodeOutOfRange {
-				same(t, "gaps", []*paymentpb.StreamEnd_Gap{{Partition: 0, From: 1, To: 10}}, err.end.GetGaps())
-				got, _ := take(t, open(t, c, &paymentpb.StreamPaymentsRequest{Cursor: err.end.GetOldestCursor()}), 10)
+				same(t, "gaps", []*paymentpb.StreamEnd_Gap{{Partition: 0, From: 1, To: 10}}, err.End.GetGaps())
+				got, _ := take(t, open(t, c, &paymentpb.StreamPaymentsRequest{Cursor: err.End.GetOldestCursor()}), 10)
 				same(t, "from the oldest cursor", as("new", ids("p", 20)[10:]...), got)
 			}
 		}
@@ -322,9 +323,9 @@ func TestRefusedStreams(t *testing.T) {
 func oldCursor(t *testing.T) string {
 	g := start(t)
 	g.publishIDs(t, 0, "p-0")
-	c := dialRPC(g.address, true, connect.WithGRPC())
-	defer c.close()
-	list, err := c.list(t.Context(), &paymentpb.ListPaymentsRequest{})
+	c := clienttest.DialGRPC(g.address)
+	defer c.Close()
+	list, err := c.List(t.Context(), &paymentpb.ListPaymentsRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -332,52 +333,52 @@ func oldCursor(t *testing.T) string {
 }
 
 // refusal opens a stream that fails, at once or by its first message.
-func refusal(t *testing.T, c client, req *paymentpb.StreamPaymentsRequest) *ended {
+func refusal(t *testing.T, c clienttest.Client, req *paymentpb.StreamPaymentsRequest) *clienttest.EndedError {
 	t.Helper()
-	stream, err := c.open(t.Context(), req)
+	stream, err := c.Open(t.Context(), req)
 	if err == nil {
-		defer stream.close()
-		_, err = stream.next()
+		defer stream.Close()
+		_, err = stream.Next()
 	}
 	return failure(t, err)
 }
 
 func TestNotReady(t *testing.T) {
-	perProtocol(t, func(t *testing.T, dial func(*gateway) client) {
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t)
 		reason := "waiting for Kafka at kafka:9092"
 		g.source.reason.Store(&reason)
 		c := dial(g)
-		check := func(what string, err *ended) {
-			if err.code != connect.CodeUnavailable || !strings.Contains(err.message, reason) || !err.retry {
+		check := func(what string, err *clienttest.EndedError) {
+			if err.Code != connect.CodeUnavailable || !strings.Contains(err.Message, reason) || !err.Retry {
 				t.Errorf("%s: %+v, want Unavailable with the reason and a retry delay", what, err)
 			}
 		}
 		check("stream", refusal(t, c, &paymentpb.StreamPaymentsRequest{}))
-		_, err := c.get(t.Context(), "a")
+		_, err := c.Get(t.Context(), "a")
 		check("get", failure(t, err))
-		_, err = c.list(t.Context(), &paymentpb.ListPaymentsRequest{})
+		_, err = c.List(t.Context(), &paymentpb.ListPaymentsRequest{})
 		check("list", failure(t, err))
 	})
 }
 
 func TestMaxSubscribers(t *testing.T) {
-	perProtocol(t, func(t *testing.T, dial func(*gateway) client) {
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t, func(s *settings) { s.MaxSubscribers = 2 })
 		c := dial(g)
 		first := open(t, c, &paymentpb.StreamPaymentsRequest{})
 		open(t, c, &paymentpb.StreamPaymentsRequest{})
-		if err := refusal(t, c, &paymentpb.StreamPaymentsRequest{}); err.code != connect.CodeResourceExhausted || !err.retry {
+		if err := refusal(t, c, &paymentpb.StreamPaymentsRequest{}); err.Code != connect.CodeResourceExhausted || !err.Retry {
 			t.Errorf("%+v, want ResourceExhausted and a retry delay", err)
 		}
-		first.close()
+		first.Close()
 		eventually(t, "there is room again", func() bool { return g.Subscribers() == 1 })
 		open(t, c, &paymentpb.StreamPaymentsRequest{})
 	})
 }
 
 func TestDrainEndsStreamsWithTheirCursor(t *testing.T) {
-	perProtocol(t, func(t *testing.T, dial func(*gateway) client) {
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g, other := start(t), start(t)
 		for _, each := range []*gateway{g, other} {
 			each.publishIDs(t, 0, "a", "b")
@@ -385,41 +386,41 @@ func TestDrainEndsStreamsWithTheirCursor(t *testing.T) {
 		stream := open(t, dial(g), &paymentpb.StreamPaymentsRequest{})
 		take(t, stream, 2)
 		go g.stop()
-		_, err := stream.next()
+		_, err := stream.Next()
 		end := failure(t, err)
-		if end.code != connect.CodeUnavailable || end.end == nil || !end.retry {
+		if end.Code != connect.CodeUnavailable || end.End == nil || !end.Retry {
 			t.Fatalf("%+v, want Unavailable, a StreamEnd and a retry delay", end)
 		}
 		other.publishIDs(t, 0, "c")
-		got, _ := take(t, open(t, dial(other), &paymentpb.StreamPaymentsRequest{Cursor: end.end.GetCursor()}), 1)
+		got, _ := take(t, open(t, dial(other), &paymentpb.StreamPaymentsRequest{Cursor: end.End.GetCursor()}), 1)
 		same(t, "on another gateway", as("new", "c"), got)
 		g.stop()
 	})
 }
 
 func TestGetAndList(t *testing.T) {
-	perProtocol(t, func(t *testing.T, dial func(*gateway) client) {
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t)
 		g.publishIDs(t, 0, ids("p", 5)...)
 		refunded := sample("p-1", paymentpb.Provider_PROVIDER_STRIPE, paymentpb.PaymentStatus_STATUS_REFUNDED)
 		g.publish(t, 0, refunded)
 		g.publishIDs(t, 1, "id with/slash")
 		c := dial(g)
-		p, err := c.get(t.Context(), "p-1")
+		p, err := c.Get(t.Context(), "p-1")
 		if err != nil {
 			t.Fatal(err)
 		}
 		same(t, "latest state", refunded, p)
-		if _, err := c.get(t.Context(), "id with/slash"); err != nil {
+		if _, err := c.Get(t.Context(), "id with/slash"); err != nil {
 			t.Errorf("an id that has to be escaped: %v", err)
 		}
-		if _, err := c.get(t.Context(), "absent"); failure(t, err).code != connect.CodeNotFound {
+		if _, err := c.Get(t.Context(), "absent"); failure(t, err).Code != connect.CodeNotFound {
 			t.Errorf("absent: %v, want NotFound", err)
 		}
 		var got []string
 		req := &paymentpb.ListPaymentsRequest{Limit: 2}
 		for {
-			list, err := c.list(t.Context(), req)
+			list, err := c.List(t.Context(), req)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -441,15 +442,15 @@ func TestGetAndList(t *testing.T) {
 			"a negative limit":         {Limit: -1},
 			"a malformed token":        {Cursor: "x"},
 		} {
-			if _, err := c.list(t.Context(), bad); failure(t, err).code != connect.CodeInvalidArgument {
+			if _, err := c.List(t.Context(), bad); failure(t, err).Code != connect.CodeInvalidArgument {
 				t.Errorf("%s: %v, want InvalidArgument", what, err)
 			}
 		}
-		list, err := c.list(t.Context(), &paymentpb.ListPaymentsRequest{})
+		list, err := c.List(t.Context(), &paymentpb.ListPaymentsRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.list(t.Context(), &paymentpb.ListPaymentsRequest{Cursor: list.GetStreamCursor()}); !strings.Contains(failure(t, err).message, "stream's cursor") {
+		if _, err := c.List(t.Context(), &paymentpb.ListPaymentsRequest{Cursor: list.GetStreamCursor()}); !strings.Contains(failure(t, err).Message, "stream's cursor") {
 			t.Errorf("a stream's cursor as page token: %v", err)
 		}
 		stream := open(t, c, &paymentpb.StreamPaymentsRequest{Cursor: list.GetStreamCursor()})
@@ -460,17 +461,17 @@ func TestGetAndList(t *testing.T) {
 }
 
 func TestPageTokenAheadOfAGateway(t *testing.T) {
-	perProtocol(t, func(t *testing.T, dial func(*gateway) client) {
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		one, two := start(t), start(t)
 		one.publishIDs(t, 0, ids("p", 4)...)
 		two.publishIDs(t, 0, ids("p", 3)...)
-		list, err := dial(one).list(t.Context(), &paymentpb.ListPaymentsRequest{Limit: 1})
+		list, err := dial(one).List(t.Context(), &paymentpb.ListPaymentsRequest{Limit: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
 		lagging := dial(two)
 		next := &paymentpb.ListPaymentsRequest{Limit: 10, Cursor: list.GetNextCursor()}
-		if _, err := lagging.list(t.Context(), next); failure(t, err).code != connect.CodeUnavailable {
+		if _, err := lagging.List(t.Context(), next); failure(t, err).Code != connect.CodeUnavailable {
 			t.Errorf("a gateway that stays behind: %v, want Unavailable", err)
 		}
 		caught := make(chan struct{})
@@ -479,7 +480,7 @@ func TestPageTokenAheadOfAGateway(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 			two.publishIDs(t, 0, "p-3")
 		}()
-		rest, err := lagging.list(t.Context(), next)
+		rest, err := lagging.List(t.Context(), next)
 		<-caught
 		if err != nil {
 			t.Fatalf("a gateway that catches up: %v", err)
@@ -492,7 +493,7 @@ func TestPageTokenAheadOfAGateway(t *testing.T) {
 
 // TestFallenBehind stops reading until the window has passed by.
 func TestFallenBehind(t *testing.T) {
-	perProtocol(t, func(t *testing.T, dial func(*gateway) client) {
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t, func(s *settings) { s.limits.Records = 1000 })
 		stream := open(t, dial(g), &paymentpb.StreamPaymentsRequest{})
 		big := sample("", paymentpb.Provider_PROVIDER_STRIPE, paymentpb.PaymentStatus_STATUS_PENDING)
@@ -503,7 +504,7 @@ func TestFallenBehind(t *testing.T) {
 		}
 		next := int64(0)
 		for {
-			event, err := stream.next()
+			event, err := stream.Next()
 			if err == nil {
 				if event.GetOffset() != next {
 					t.Fatalf("offset %d, want %d", event.GetOffset(), next)
@@ -512,14 +513,13 @@ func TestFallenBehind(t *testing.T) {
 				continue
 			}
 			end := failure(t, err)
-			if end.code != connect.CodeOutOfRange || end.end == nil {
+			if end.Code != connect.CodeOutOfRange || end.End == nil {
 				t.Fatalf("%+v, want OutOfRange and a StreamEnd", end)
 			}
-			if gaps := end.end.GetGaps(); len(gaps) != 1 || gaps[0].GetFrom() != next || gaps[0].GetTo() <= next {
+			if gaps := end.End.GetGaps(); len(gaps) != 1 || gaps[0].GetFrom() != next || gaps[0].GetTo() <= next {
 				t.Fatalf("gaps %v, want one from %d on", gaps, next)
 			}
 			return
 		}
 	})
 }
-

@@ -27,6 +27,7 @@ import (
 
 	paymentpb "paystream/gen/payment"
 	"paystream/gen/payment/paymentpbconnect"
+	"paystream/internal/clienttest"
 )
 
 // call makes one plain request and returns the response with its body read.
@@ -115,7 +116,7 @@ func TestStreamHeaders(t *testing.T) {
 			t.Fatal(err)
 		}
 		req.Header.Set("Accept", accept)
-		transport := newTransport(false)
+		transport := clienttest.Transport(false)
 		res, err := transport.RoundTrip(req)
 		if err != nil {
 			t.Fatal(err)
@@ -142,7 +143,7 @@ func TestStreamHeaders(t *testing.T) {
 func TestReflection(t *testing.T) {
 	t.Parallel()
 	g := start(t)
-	transport := newTransport(true)
+	transport := clienttest.Transport(true)
 	defer transport.CloseIdleConnections()
 	client := grpcreflect.NewClient(&http.Client{Transport: transport}, "http://"+g.address, connect.WithGRPC())
 	stream := client.NewStream(t.Context())
@@ -256,7 +257,7 @@ func TestCompression(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.Header = http.Header{"Content-Type": {"application/connect+json"}, "Connect-Accept-Encoding": {"gzip"}}
-	transport := newTransport(false)
+	transport := clienttest.Transport(false)
 	defer transport.CloseIdleConnections()
 	stream, err := transport.RoundTrip(req)
 	if err != nil {
@@ -293,18 +294,18 @@ func TestRequestsAreLimited(t *testing.T) {
 
 // TestStalledSubscriberIsClosed lets one client take nothing while another reads on.
 func TestStalledSubscriberIsClosed(t *testing.T) {
-	perProtocol(t, func(t *testing.T, dial func(*gateway) client) {
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t, func(s *settings) { s.WriteTimeout = 300 * time.Millisecond })
 		stalled, reading := dial(g), dial(g)
 		open(t, stalled, &paymentpb.StreamPaymentsRequest{})
 		stream := open(t, reading, &paymentpb.StreamPaymentsRequest{})
 		big := sample("", paymentpb.Provider_PROVIDER_STRIPE, paymentpb.PaymentStatus_STATUS_PENDING)
 		big.Metadata = map[string]string{"filler": strings.Repeat("x", 50_000)}
-		const n = 600 // 30 MB: more than all buffers in between
+		const n = 400 // 20 MB: more than all buffers in between
 		for i := range n {
 			big.Id = fmt.Sprint("p-", i)
 			g.publish(t, 0, big)
-			if event, err := stream.next(); err != nil || event.GetOffset() != int64(i) {
+			if event, err := stream.Next(); err != nil || event.GetOffset() != int64(i) {
 				t.Fatalf("the reading one: %v, %v", event.GetOffset(), err)
 			}
 		}
@@ -314,7 +315,7 @@ func TestStalledSubscriberIsClosed(t *testing.T) {
 
 // TestWaitingOutlivesTheWriteTimeout guards against a deadline left standing.
 func TestWaitingOutlivesTheWriteTimeout(t *testing.T) {
-	perProtocol(t, func(t *testing.T, dial func(*gateway) client) {
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t, func(s *settings) { s.WriteTimeout = 100 * time.Millisecond })
 		stream := open(t, dial(g), &paymentpb.StreamPaymentsRequest{})
 		for i := range 3 {
@@ -337,12 +338,12 @@ func TestTLS(t *testing.T) {
 		if h2 {
 			options = append(options, connect.WithGRPC())
 		}
-		c := rpcClient{paymentpbconnect.NewPaymentServiceClient(&http.Client{Transport: transport}, "https://"+g.address, options...), transport}
+		c := clienttest.NewRPC("https://"+g.address, transport, options...)
 		stream := open(t, c, &paymentpb.StreamPaymentsRequest{})
 		got, _ := take(t, stream, 1)
 		same(t, name, as("existing", "a"), got)
-		stream.close()
-		c.close()
+		stream.Close()
+		c.Close()
 	}
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
@@ -386,4 +387,3 @@ func certificate(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
 	pool.AddCert(cert)
 	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", keyDER), pool
 }
-

@@ -1,0 +1,86 @@
+// Package clienttest subscribes to a gateway in every protocol that it speaks, for tests. What each
+// protocol does differently ends here: tests see messages, cursors, and one kind of error.
+//
+// What it guarantees:
+//
+//   - Order and loss. A [Stream] gives every message that the gateway sent, in the order of the wire,
+//     and then how the stream ended.
+//   - Blocking. Open returns with the response's headers, Next with a message or the end; both also
+//     when their context ends.
+//   - Nothing is kept: [Client].Close leaves no idle connection.
+package clienttest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"connectrpc.com/connect"
+
+	paymentpb "paystream/gen/payment"
+)
+
+// Client is a subscriber of one protocol, with connections of its own.
+type Client interface {
+	// Open returns when the response's headers have come.
+	Open(ctx context.Context, req *paymentpb.StreamPaymentsRequest) (Stream, error)
+	Get(ctx context.Context, id string) (*paymentpb.Payment, error)
+	List(ctx context.Context, req *paymentpb.ListPaymentsRequest) (*paymentpb.PaymentList, error)
+	// Close closes the idle connections. Streams are closed before.
+	Close()
+}
+
+// Stream is one stream of events. What ends it is an [*EndedError], unless the connection broke.
+type Stream interface {
+	// FirstCursor is the one in the response's headers.
+	FirstCursor() string
+	Next() (*paymentpb.PaymentEvent, error)
+	// NextMessage is Next without decoding: a PaymentEvent in the protocol's own encoding, good until
+	// the next call. It costs little more than the protocol's framing.
+	NextMessage() (Message, error)
+	Close()
+}
+
+// EndedError is how a call or stream ended, whatever the protocol.
+type EndedError struct {
+	Code    connect.Code
+	Message string
+	End     *paymentpb.StreamEnd // nil where there was none
+	Retry   bool                 // whether there was a delay to retry after
+}
+
+func (e *EndedError) Error() string { return fmt.Sprintf("%v: %s %v", e.Code, e.Message, e.End) }
+
+// Protocol is a way to subscribe.
+type Protocol struct {
+	Name string
+	// Dial returns a client of the gateway at host:port. It does not connect yet.
+	Dial func(address string) Client
+}
+
+// Protocols are all of them.
+func Protocols() []Protocol {
+	return []Protocol{
+		{"gRPC", DialGRPC},
+		{"gRPC-Web", func(a string) Client { return NewRPC("http://"+a, Transport(false), connect.WithGRPCWeb()) }},
+		{"gRPC-Web over HTTP/2", func(a string) Client { return NewRPC("http://"+a, Transport(true), connect.WithGRPCWeb()) }},
+		{"Connect protobuf", func(a string) Client { return NewRPC("http://"+a, Transport(false)) }},
+		{"Connect JSON", func(a string) Client { return newJSON("http://"+a, Transport(false)) }},
+		{"Connect JSON over HTTP/2", func(a string) Client { return newJSON("http://"+a, Transport(true)) }},
+		{"SSE", func(a string) Client { return dialHTTP(a, true) }},
+		{"NDJSON", func(a string) Client { return dialHTTP(a, false) }},
+	}
+}
+
+// DialGRPC is the first of [Protocols], for tests to which the protocol does not matter.
+func DialGRPC(address string) Client {
+	return NewRPC("http://"+address, Transport(true), connect.WithGRPC())
+}
+
+// Transport returns what speaks HTTP/2 over cleartext with prior knowledge, or HTTP/1.1, alone.
+func Transport(h2 bool) *http.Transport {
+	transport := &http.Transport{Protocols: &http.Protocols{}}
+	transport.Protocols.SetUnencryptedHTTP2(h2)
+	transport.Protocols.SetHTTP1(!h2)
+	return transport
+}
