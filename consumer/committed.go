@@ -105,7 +105,7 @@ func (f *committed) read(asked position, p *kmsg.FetchResponseTopicPartition) *f
 		Partition:      asked.partition,
 	}, p, f.decompressor, nil)
 	out := &fetched{
-		partition: asked.partition, next: max(next, asked.offset),
+		partition: asked.partition, epoch: asked.epoch, next: max(next, asked.offset),
 		end: p.LastStableOffset, high: p.HighWatermark, err: got.Err,
 	}
 	if p.ErrorCode != 0 {

@@ -105,7 +105,7 @@ func (f *follower) accept(ctx context.Context, got *fetched) bool {
 func (c *Consumer) settle(ctx context.Context, got *fetched, next int64) bool {
 	if got.err != nil {
 		c.table.update(got.partition, func(p *partition) { p.next = max(p.next, next) })
-		c.partitionFailed(ctx, got.partition, got.err)
+		c.partitionFailed(ctx, got)
 		return false
 	}
 	c.table.mu.Lock()
@@ -115,7 +115,7 @@ func (c *Consumer) settle(ctx context.Context, got *fetched, next int64) bool {
 		p.end, p.high = got.end, got.high
 	}
 	worked := p.failures > 0 || p.stuck
-	p.failures, p.retryAt, p.stuck = 0, time.Time{}, false
+	p.failures, p.outages, p.retryAt, p.stuck = 0, 0, time.Time{}, false
 	c.table.mu.Unlock()
 	if worked {
 		c.troubles.over(partitionName(got.partition))
@@ -130,18 +130,19 @@ func (c *Consumer) groupFailed(g int32, at []position, err error) {
 	c.troubles.lost(c.fetcher.name(g), c.cfg.Kafka.Explain(err))
 	for _, a := range at {
 		c.table.update(a.partition, func(p *partition) {
-			p.retryAt = time.Now().Add(backoff(p.failures))
-			p.failures++
+			p.retryAt = time.Now().Add(backoff(p.outages))
+			p.outages++
 		})
 	}
 	c.refresh()
 }
 
 // partitionFailed enters that a partition could not be read.
-func (c *Consumer) partitionFailed(ctx context.Context, id int32, err error) {
+func (c *Consumer) partitionFailed(ctx context.Context, got *fetched) {
+	err := got.err
 	switch {
 	case errors.Is(err, kerr.OffsetOutOfRange):
-		if err = c.outOfRange(ctx, id); err == nil {
+		if err = c.outOfRange(ctx, got.partition); err == nil {
 			return
 		}
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
@@ -150,10 +151,14 @@ func (c *Consumer) partitionFailed(ctx context.Context, id int32, err error) {
 	if ctx.Err() != nil || errors.Is(err, errReplaced) {
 		return
 	}
-	c.troubles.lost(partitionName(id), c.cfg.Kafka.Explain(err))
-	c.table.update(id, func(p *partition) {
+	c.troubles.lost(partitionName(got.partition), c.cfg.Kafka.Explain(err))
+	c.table.update(got.partition, func(p *partition) {
+		p.outages = 0
 		p.retryAt = time.Now().Add(backoff(p.failures))
 		p.failures++
+		if p.epoch != got.epoch { // the leader has changed meanwhile: ask the new one
+			p.retryAt = time.Time{}
+		}
 	})
 	c.refresh()
 }

@@ -65,7 +65,7 @@ func (c *Consumer) Status() Status {
 		ps := PartitionStatus{
 			Partition: p.id, Next: p.next, End: p.end, BadRecords: p.bad, Skipped: p.skipped,
 		}
-		if p.failures > 0 {
+		if p.failures > 0 || p.outages > 0 {
 			ps.RetryAt = p.retryAt
 		}
 		if p.end >= 0 {

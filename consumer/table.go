@@ -20,7 +20,8 @@ type partition struct {
 
 	live     bool // it is followed, not refilled
 	taken    bool // a fetch of it is under way
-	failures int  // since it last worked
+	failures int  // in a row, of the partition
+	outages  int  // in a row, of whole fetches
 	retryAt  time.Time
 	stuck    bool // its offset is out of range, and that has been logged
 
@@ -163,6 +164,16 @@ func (t *table) place(placements []placement) {
 	if moved {
 		t.wake()
 	}
+}
+
+// retry lets everything be tried again at once.
+func (t *table) retry() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range t.partitions {
+		p.retryAt = time.Time{}
+	}
+	t.wake()
 }
 
 // unfollowed returns the groups of live partitions that nobody follows, and

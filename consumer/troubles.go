@@ -69,19 +69,23 @@ func (ts *troubles) only(what string, why error) {
 	ts.final = what + ": " + why.Error()
 }
 
-// String tells the oldest trouble, and how many more there are; empty is none.
+// String tells the trouble with the metadata, or else the oldest one, and how many
+// more there are; empty is none.
 func (ts *troubles) String() string {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	if ts.final != "" || len(ts.open) == 0 {
 		return ts.final
 	}
-	oldest := slices.MinFunc(slices.Collect(maps.Values(ts.open)), func(a, b *trouble) int {
-		return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.what, b.what))
-	})
-	text := oldest.what + ": " + oldest.why
-	if oldest.what == metadata {
-		text = oldest.why
+	first := ts.open[metadata]
+	if first == nil {
+		first = slices.MinFunc(slices.Collect(maps.Values(ts.open)), func(a, b *trouble) int {
+			return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.what, b.what))
+		})
+	}
+	text := first.why
+	if first.what != metadata {
+		text = first.what + ": " + text
 	}
 	if n := len(ts.open) - 1; n > 0 {
 		text += fmt.Sprintf(" (and %d more)", n)

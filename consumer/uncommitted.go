@@ -72,7 +72,7 @@ func (f *uncommitted) close() {
 func (f *uncommitted) fetch(ctx context.Context, partition int32, at []position, handle func(*fetched)) error {
 	f.fetches.Add(1)
 	p := at[0]
-	out := &fetched{partition: partition, next: p.offset, end: -1, high: -1}
+	out := &fetched{partition: partition, epoch: p.epoch, next: p.offset, end: -1, high: -1}
 	r, err := f.reader(ctx, p)
 	if err == nil {
 		err = f.read(ctx, r, p, out)

@@ -44,9 +44,10 @@ func (c *Consumer) watch(ctx context.Context) {
 		case err != nil:
 			failures++
 			c.troubles.lost(metadata, c.cfg.Kafka.Explain(err))
-		default:
+		case failures > 0:
 			failures = 0
 			c.troubles.over(metadata)
+			c.table.retry() // brokers that were away may be back
 		}
 	}
 }
@@ -61,7 +62,7 @@ func (c *Consumer) apply(ctx context.Context, v *view) error {
 	for i, p := range v.partitions {
 		if p.leader == noLeader && i < known {
 			c.troubles.lost(partitionName(p.partition), errNoLeader)
-			c.table.update(p.partition, func(p *partition) { p.failures++ })
+			c.table.update(p.partition, func(p *partition) { p.failures = max(1, p.failures) })
 		}
 	}
 	if known < len(v.partitions) {

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -94,6 +96,7 @@ func (cs *conns) remember(ctx context.Context, c *conn) error {
 	cs.gone.Add(1)
 	c.unwatch = context.AfterFunc(ctx, func() {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			c.late.Store(true)
 			_ = c.raw.Close() // whoever uses c sees it, and closes c
 		}
 	})
@@ -133,6 +136,7 @@ type conn struct {
 	raw     net.Conn // the same without TLS
 	owner   *conns
 	unwatch func() bool
+	late    atomic.Bool // it was not set up in time
 	once    sync.Once
 
 	head []byte // of what was read, until its first 4 bytes have been looked at
@@ -154,6 +158,9 @@ var (
 // gigabytes of memory for an array of "400 Bad Request".
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	if err != nil && c.late.Load() {
+		return n, os.ErrDeadlineExceeded
+	}
 	if c.seen {
 		return n, err
 	}

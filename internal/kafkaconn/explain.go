@@ -108,6 +108,9 @@ func (c Config) explainCode(err error) *explained {
 		return &explained{kind: ErrRefused, text: fmt.Sprintf(
 			"Kafka at %s does not allow %s the access to topic %q that it needs: grant it DESCRIBE and READ (to produce: WRITE)",
 			c.where(), c.who(), topic)}
+	case kerr.BrokerNotAvailable.Code:
+		return &explained{kind: ErrUnreachable, text: fmt.Sprintf(
+			"no broker at %s knows the address of the one that is needed: is it running?", c.where())}
 	case kerr.ClusterAuthorizationFailed.Code, kerr.GroupAuthorizationFailed.Code:
 		return &explained{kind: ErrRefused, text: fmt.Sprintf(
 			"Kafka at %s does not authorize %s: %v", c.where(), c.who(), err)}

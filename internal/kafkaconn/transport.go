@@ -38,6 +38,7 @@ type Transport struct {
 	addr  net.Addr
 	conns *conns
 	sent  atomic.Int32 // requests, for their correlation ids
+	stop  context.CancelFunc
 }
 
 // Transport returns a transport for requests about the topics. It does not
@@ -55,7 +56,10 @@ func (c Config) Transport(topics ...string) (*Transport, error) {
 		return nil, err
 	}
 	t := &Transport{cfg: c, addr: kafka.TCP(c.Brokers...), conns: newConns(tlsConfig)}
+	ctx, stop := context.WithCancel(context.Background())
+	t.stop = stop
 	t.Transport = &kafka.Transport{
+		Context:        ctx,
 		Dial:           t.conns.dial,
 		DialTimeout:    dialTimeout,
 		MetadataTTL:    metadataTTL,
@@ -90,6 +94,7 @@ func (t *Transport) Request(
 // Close closes all connections, also those in use, and waits until whoever uses
 // them has seen it.
 func (t *Transport) Close() {
+	t.stop()
 	t.CloseIdleConnections()
 	t.conns.close()
 	t.conns.wait()

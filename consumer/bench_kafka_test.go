@@ -1,0 +1,61 @@
+//go:build kafka
+
+package consumer_test
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"paystream/consumer"
+	"paystream/internal/kafkatest"
+)
+
+// BenchmarkKafkaRefill reads a topic of 3 partitions into a log, decoding and
+// all, and tells how many records that is for each second of this process's CPU
+// time.
+func BenchmarkKafkaRefill(b *testing.B) {
+	const records = 300_000
+	k := kafkatest.Shared(b)
+	topic := kafkatest.TopicName(b)
+	k.CreateTopic(b, topic, 3, nil)
+	p := k.Producer(b)
+	for i := range records / 10_000 {
+		var batch []*kgo.Record
+		for j := range 10_000 {
+			n := i*10_000 + j
+			batch = append(batch, pay(int32(n/100%3), fmt.Sprintf("pay_%08d", n))...)
+		}
+		p.Produce(b, topic, batch...)
+	}
+	p.Close()
+	for reader, opt := range readers {
+		b.Run(reader, func(b *testing.B) {
+			var cpu time.Duration
+			for b.Loop() {
+				before := cpuTime(b)
+				g := start(b, []string{k.Plaintext()}, opt, ofTopic(topic), func(c *consumer.Config) { c.RetainRecords = 0 })
+				g.ready()
+				cpu += cpuTime(b) - before
+				if n := g.log.Stats().Records; n != records {
+					b.Fatalf("%d records", n)
+				}
+				g.stop()
+			}
+			b.ReportMetric(float64(b.N)*records/cpu.Seconds(), "records/cpu-s")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
