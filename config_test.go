@@ -223,7 +223,7 @@ func TestWarnings(t *testing.T) {
 		"unknown in the environment": {[]string{"KAFKA_BROKER=x"}, "", []string{"KAFKA_BROKER: unknown key in environment; the nearest known one is KAFKA_BROKERS"}},
 		"unknown in the file":        {nil, "RETAIN_PAYMENT=1\n", []string{"RETAIN_PAYMENT: unknown key in .env; the nearest known one is RETAIN_PAYMENTS"}},
 		"of every kind": {
-			[]string{"AMOUNT_UNIT=x", "CORS_ORIGIN=x", "GRPC_TLS_CERT=x", "LOG_LEVLE=x", "MAX_SUBSCRIBER=x"},
+			[]string{"AMOUNT_UNIT=x", "CORS_ORIGIN=x", "GRPC_TLS_CERT=x", "LOG_LEVELS=x", "MAX_SUBSCRIBER=x"},
 			"",
 			[]string{"AMOUNT_UNITS", "CORS_ORIGINS", "GRPC_TLS_CERT_FILE", "LOG_LEVEL", "MAX_SUBSCRIBERS"},
 		},

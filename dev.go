@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -46,7 +47,7 @@ used (KAFKA_BROKERS, KAFKA_SSL..., KAFKA_SASL...).
 	read := p.configFlags(cmd, without(keys(), unused...))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *interval < 0 {
-			return badUsage(fmt.Errorf("--interval can't be negative"))
+			return badUsage(errors.New("--interval can't be negative"))
 		}
 		cfg, err := read()
 		if err != nil {
@@ -96,7 +97,7 @@ type dev struct {
 // run starts the broker, its first payments, the gateway and then more payments, and ends them in
 // the opposite order.
 func (d *dev) run(ctx context.Context) error {
-	cluster, err := startBroker(d.cfg.Topic)
+	cluster, err := startBroker(ctx, d.cfg.Topic)
 	if err != nil {
 		return fmt.Errorf("start the embedded broker: %w", err)
 	}
@@ -225,9 +226,9 @@ func (d *dev) takeFreePorts(ctx context.Context) []string {
 }
 
 // startBroker starts a broker on Kafka's own port, or on a free one.
-func startBroker(topic string) (*kfake.Cluster, error) {
+func startBroker(ctx context.Context, topic string) (*kfake.Cluster, error) {
 	options := []kfake.Opt{kfake.NumBrokers(1), kfake.ClusterID("paystream-dev"), kfake.SeedTopics(devPartitions, topic)}
-	if !taken(context.Background(), net.JoinHostPort("localhost", strconv.Itoa(kafkaPort))) {
+	if !taken(ctx, net.JoinHostPort("localhost", strconv.Itoa(kafkaPort))) {
 		if cluster, err := kfake.NewCluster(append(options, kfake.Ports(kafkaPort))...); err == nil {
 			return cluster, nil
 		}

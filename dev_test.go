@@ -121,7 +121,7 @@ func subscribe(t *testing.T, shell, command string) *subscriber {
 	}()
 	t.Cleanup(func() {
 		cancel()
-		for range s.lines { //nolint:revive // until its end
+		for range s.lines {
 		}
 		_ = cmd.Wait()
 	})

@@ -34,7 +34,7 @@ func main() {
 // command is done or ctx is.
 func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) error {
 	p := &program{env: env, stdout: stdout, stderr: stderr, serve: serve}
-	root := p.rootCommand()
+	root := p.rootCommand() //nolint:contextcheck // cobra hands ctx to the commands
 	// Cobra marks no errors of its own, and all of them come before a command has started.
 	started := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }

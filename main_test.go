@@ -125,6 +125,7 @@ func TestNormalizeArgs(t *testing.T) {
 }
 
 func TestExitCodesOfTheBinary(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		args []string
 		env  string

@@ -101,9 +101,7 @@ func (r *production) toKafka(ctx context.Context, cfg *Config) (err error) {
 		return badUsage(err)
 	}
 	defer func() { err = errors.Join(err, r.writer.Close()) }()
-	if err := r.writer.Check(ctx); ctx.Err() != nil {
-		return nil
-	} else if err != nil {
+	if err := r.writer.Check(ctx); err != nil && ctx.Err() == nil {
 		return kafkaError(err)
 	}
 	start := time.Now()

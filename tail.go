@@ -108,9 +108,9 @@ func (p *program) newTail(o tailOptions, cfg *Config) (*tail, error) {
 	if err != nil {
 		return nil, err
 	}
-	print := linePrinter(p.stdout, p.colored(p.stdout))
+	printer := linePrinter(p.stdout, p.colored(p.stdout))
 	if o.json {
-		print = jsonPrinter(p.stdout)
+		printer = jsonPrinter(p.stdout)
 	}
 	return &tail{
 		address: address,
@@ -119,7 +119,7 @@ func (p *program) newTail(o tailOptions, cfg *Config) (*tail, error) {
 		silence: 2*o.heartbeat + time.Second,
 		giveUp:  10 * time.Second,
 		count:   o.count,
-		print:   print,
+		show:    printer,
 		say:     func(state string) { fmt.Fprintln(p.stderr, state) },
 		next:    map[int32]int64{},
 	}, nil

@@ -39,7 +39,7 @@ type tail struct {
 	silence time.Duration                    // how long a living gateway can be silent
 	giveUp  time.Duration                    // how long a gateway that never answered is tried
 	count   int                              // 0 is without end
-	print   func(*paymentpb.PaymentEvent) error
+	show    func(*paymentpb.PaymentEvent) error
 	say     func(state string)
 
 	reached  bool            // a gateway has answered
@@ -55,7 +55,7 @@ func (t *tail) run(ctx context.Context) error {
 	for {
 		err := t.stream(ctx)
 		if ctx.Err() != nil || errors.Is(err, errCounted) {
-			return nil
+			return nil //nolint:nilerr // both are what was asked for
 		}
 		pause, err := t.judge(err)
 		if err != nil {
@@ -134,7 +134,7 @@ func (t *tail) tell(state string) {
 func (t *tail) handle(e *paymentpb.PaymentEvent) error {
 	seen := e.GetPayment() == nil || e.GetOffset() < t.next[e.GetPartition()]
 	if !seen {
-		if err := t.print(e); err != nil {
+		if err := t.show(e); err != nil {
 			return &finalError{fmt.Errorf("print a payment: %w", err)}
 		}
 		t.printed++
@@ -156,8 +156,7 @@ func (e *finalError) Unwrap() error { return e.error }
 
 // judge decides what follows an error: a pause and another try, or, with an error, the end.
 func (t *tail) judge(err error) (time.Duration, error) {
-	var final *finalError
-	if errors.As(err, &final) {
+	if final, ok := errors.AsType[*finalError](err); ok {
 		return 0, final
 	}
 	answered := connect.IsWireError(err)
@@ -223,8 +222,7 @@ func isFinal(code connect.Code) bool {
 
 // words is an error without its code and its wrappings.
 func words(err error) string {
-	var c *connect.Error
-	if errors.As(err, &c) {
+	if c, ok := errors.AsType[*connect.Error](err); ok {
 		return c.Message()
 	}
 	return err.Error()
@@ -244,8 +242,8 @@ type details struct {
 
 func detailsOf(err error) details {
 	var d details
-	var c *connect.Error
-	if !errors.As(err, &c) {
+	c, ok := errors.AsType[*connect.Error](err)
+	if !ok {
 		return d
 	}
 	for _, detail := range c.Details() {

@@ -113,13 +113,13 @@ func (w *Writer) findTopic(ctx context.Context) error {
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version = 5 // every Kafka of the last years
 	topic := kmsg.NewMetadataRequestTopic()
-	topic.Topic = kmsg.StringPtr(w.topic)
+	topic.Topic = new(w.topic)
 	req.Topics = append(req.Topics, topic)
 	res, _, err := w.transport.Request(ctx, kafkaconn.AnyBroker, req, nil)
 	if err != nil {
 		return err
 	}
-	for _, t := range res.(*kmsg.MetadataResponse).Topics { //nolint:forcetypeassert // a request has its response
+	for _, t := range res.(*kmsg.MetadataResponse).Topics { //nolint:errcheck,forcetypeassert // a request has its response
 		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
 			return &kafkaconn.TopicError{Topic: w.topic, Err: err}
 		}
@@ -181,7 +181,7 @@ type slot struct {
 // settle is kafka-go's Completion: err is that of all the messages.
 func settle(messages []kafka.Message, err error) {
 	for _, m := range messages {
-		s := m.WriterData.(slot) //nolint:forcetypeassert // Write has put it there
+		s := m.WriterData.(slot) //nolint:errcheck,forcetypeassert // Write has put it there
 		s.call.set(s.i, Result{Partition: m.Partition, Offset: m.Offset, Err: err})
 	}
 }
@@ -225,6 +225,6 @@ func (a abortable) RoundTrip(ctx context.Context, addr net.Addr, req kafka.Reque
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(a.alive, cancel)()
+	defer context.AfterFunc(a.alive, cancel)() //nolint:contextcheck // of the two, ctx is handed on
 	return a.RoundTripper.RoundTrip(ctx, addr, req)
 }

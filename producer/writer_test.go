@@ -139,6 +139,7 @@ func TestWriteTriesAgainWhatMayPass(t *testing.T) {
 }
 
 func TestCheckSaysWhyNothingCanBeWritten(t *testing.T) {
+	t.Parallel()
 	nobody, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
