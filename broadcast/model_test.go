@@ -98,7 +98,7 @@ func (w *world) append() {
 			Key:       fmt.Sprint("k", w.r.IntN(200)),
 			Value:     string(make([]byte, w.r.IntN(200))),
 			Offset:    next,
-			Time:      w.time,
+			Time:      w.time + w.r.Int64N(40), // partitions do not arrive in the order of their times
 			Label:     broadcast.Label(w.r.IntN(4)),
 			Tombstone: w.r.IntN(10) == 0,
 		}
