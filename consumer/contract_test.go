@@ -39,6 +39,29 @@ var contract = map[string]func(t *testing.T, reader option){
 	"an offset behind the end is waited for":     behindTheEnd,
 	"a topic made anew is not read":              topicMadeAnew,
 	"stops while a fetch waits":                  stopsWhileWaiting,
+	"a partition that fails is named":            failingPartition,
+	"a new partition while another refills":      newWhileRefilling,
+	"one time for all records":                   oneTime,
+}
+
+// committedOnly is what a kafka.Reader can not do, and so is asked of the
+// committed reader alone. More of it needs a real broker: the time of
+// LogAppendTime, and the position at a hole at the end of a partition.
+var committedOnly = map[string]func(t *testing.T, reader option){
+	"an empty value is a bad record, not a tombstone": emptyValue,
+	"nothing of aborted transactions":                 abortedTransactions,
+	"a partition is read on only when it is needed":   boundedMemory,
+	"a broker that answers too soon is not asked on":  answersTooSoon,
+	"one fetch per leader while idle":                 idleFetches,
+}
+
+func TestCommittedOnly(t *testing.T) {
+	for name, test := range committedOnly {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, readers["committed"])
+		})
+	}
 }
 
 var readers = map[string]option{
@@ -320,6 +343,7 @@ func newPartition(t *testing.T, reader option) {
 	g := start(t, c.ListenAddrs(), reader)
 	g.ready()
 	addPartitions(t, p.cl, 3)
+	p = newProducer(t, c.ListenAddrs()) // that knows of them
 	p.pay(2, "a", "b")
 	p.pay(1, "c")
 	got := g.expect(3)
@@ -583,5 +607,111 @@ func stopsWhileWaiting(t *testing.T, reader option) {
 	g.stop()
 	if d := time.Since(began); d > 2*time.Second {
 		t.Errorf("it took %v", d)
+	}
+}
+
+// failingPartition: the reason says which partition readiness waits for.
+func failingPartition(t *testing.T, reader option) {
+	c := newCluster(t, 2)
+	p := newProducer(t, c.ListenAddrs())
+	p.pay(0, "a", "b")
+	p.pay(1, "c", "d")
+	var broken atomic.Bool
+	broken.Store(true)
+	c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if !broken.Load() || !slices.Contains(partitionsOf(req), 1) {
+			return nil, nil, false
+		}
+		return failOne(req.(*kmsg.FetchRequest), 1, kerr.KafkaStorageError.Code), nil, true
+	})
+	g := start(t, c.ListenAddrs(), reader)
+	g.until("reason", func() bool {
+		r := g.Status().Reason
+		return strings.Contains(r, "partition 1") && strings.Contains(r, "KAFKA_STORAGE_ERROR")
+	})
+	if s := g.Status(); s.Ready || s.Lag == 0 {
+		t.Errorf("status: %+v", s)
+	}
+	broken.Store(false)
+	g.ready()
+	g.expect(4)
+	if s := g.Status(); s.Lag != 0 {
+		t.Errorf("status: %+v", s)
+	}
+}
+
+func partitionsOf(req kmsg.Request) []int32 {
+	var list []int32
+	for _, t := range req.(*kmsg.FetchRequest).Topics {
+		for _, p := range t.Partitions {
+			list = append(list, p.Partition)
+		}
+	}
+	return list
+}
+
+// failOne answers a fetch with an error for one partition and nothing for the
+// others.
+func failOne(req *kmsg.FetchRequest, partition int32, code int16) *kmsg.FetchResponse {
+	res := fetchError(req, 0)
+	for i := range res.Topics {
+		for j := range res.Topics[i].Partitions {
+			if p := &res.Topics[i].Partitions[j]; p.Partition == partition {
+				p.ErrorCode = code
+			}
+		}
+	}
+	return res
+}
+
+func newWhileRefilling(t *testing.T, reader option) {
+	c := newCluster(t, 1)
+	p := newProducer(t, c.ListenAddrs())
+	p.pay(0, "a")
+	var held atomic.Bool
+	held.Store(true)
+	c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if !held.Load() || !slices.Contains(partitionsOf(req), 0) {
+			return nil, nil, false
+		}
+		return failOne(req.(*kmsg.FetchRequest), 0, kerr.KafkaStorageError.Code), nil, true
+	})
+	g := start(t, c.ListenAddrs(), reader)
+	g.until("trouble", func() bool { return g.Status().Trouble != "" })
+	addPartitions(t, p.cl, 2)
+	newProducer(t, c.ListenAddrs()).pay(1, "b", "c")
+	if diff := cmp.Diff([]entry{{1, 0, "b"}, {1, 1, "c"}}, g.expect(2), cmp.AllowUnexported(entry{})); diff != "" {
+		t.Error(diff)
+	}
+	if g.Status().Ready {
+		t.Error("ready too soon")
+	}
+	held.Store(false)
+	g.ready()
+	g.expect(3)
+}
+
+// oneTime: times that do not tell records apart do not make the window larger
+// than twice what is to be retained.
+func oneTime(t *testing.T, reader option) {
+	c := newCluster(t, 8)
+	p := newProducer(t, c.ListenAddrs())
+	now := time.Now()
+	for part := range int32(8) {
+		records := pay(part, many(fmt.Sprintf("p%d-", part), 200)...)
+		for _, r := range records {
+			r.Timestamp = now
+		}
+		for chunk := range slices.Chunk(records, 20) {
+			p.send(chunk...)
+		}
+	}
+	g := start(t, c.ListenAddrs(), reader, func(c *consumer.Config) { c.RetainRecords = 200 })
+	g.ready()
+	g.collect()
+	if n := len(g.got); n < 200 || n > 400 {
+		t.Errorf("%d payments", n)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -310,4 +311,18 @@ func fetchError(req *kmsg.FetchRequest, code int16) *kmsg.FetchResponse {
 		res.Topics = append(res.Topics, topic)
 	}
 	return res
+}
+
+// kfakePort makes a broker listen where another one did.
+func kfakePort(t testing.TB, addr string) kfake.Opt {
+	t.Helper()
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kfake.Ports(n)
 }
