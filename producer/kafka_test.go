@@ -17,15 +17,10 @@ import (
 	"paystream/producer"
 )
 
-func TestRealKafka(t *testing.T) {
-	k := kafkatest.Start(t)
+func TestKafkaHasWhatWasAcknowledged(t *testing.T) {
+	k := kafkatest.Shared(t)
+	topic := kafkatest.TopicName(t)
 	k.CreateTopic(t, topic, 3, nil)
-	t.Run("results say where records are", func(t *testing.T) { writeAndRead(t, k) })
-	t.Run("refusals", func(t *testing.T) { refusals(t, k) })
-	t.Run("a restart", func(t *testing.T) { restart(t, k) })
-}
-
-func writeAndRead(t *testing.T, k *kafkatest.Kafka) {
 	w := connect(t, kafkaconn.Config{
 		Brokers: []string{k.SASLTLS()}, SSL: true, CAFile: k.CAFile(),
 		Mechanism: kafkaconn.ScramSHA512, Username: kafkatest.Scram512User, Password: kafkatest.Scram512Password,
@@ -62,7 +57,8 @@ func writeAndRead(t *testing.T, k *kafkatest.Kafka) {
 	}
 }
 
-func refusals(t *testing.T, k *kafkatest.Kafka) {
+func TestKafkaRefuses(t *testing.T) {
+	k := kafkatest.Shared(t)
 	for name, tt := range map[string]struct {
 		cfg   kafkaconn.Config
 		topic string
@@ -89,7 +85,9 @@ func refusals(t *testing.T, k *kafkatest.Kafka) {
 }
 
 // What is written while the broker restarts is acknowledged once it is back, and is there.
-func restart(t *testing.T, k *kafkatest.Kafka) {
+func TestKafkaRestarts(t *testing.T) {
+	k := kafkatest.Start(t)
+	k.CreateTopic(t, topic, 3, nil)
 	w := connect(t, kafkaconn.Config{Brokers: []string{k.Plaintext()}}, topic)
 	w.Write(t.Context(), producer.Record{Key: "before", Value: []byte("{}")})
 	written := make(chan producer.Result, 1)

@@ -13,15 +13,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"go.uber.org/goleak"
 
 	"paystream/internal/kafkaconn"
 	"paystream/producer"
 )
 
 const topic = "payments.raw"
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // vectors are those of Kafka's own tests (UtilsTest.testMurmur2).
 var vectors = map[string]int32{
