@@ -70,6 +70,7 @@ func failure(t *testing.T, err error) *clienttest.EndedError {
 }
 
 func TestExistingThenNew(t *testing.T) {
+	t.Parallel()
 	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t)
 		g.publishIDs(t, 0, "a", "b")
@@ -85,6 +86,7 @@ func TestExistingThenNew(t *testing.T) {
 }
 
 func TestEventCarriesAll(t *testing.T) {
+	t.Parallel()
 	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t)
 		p := sample("pay_1", paymentpb.Provider_PROVIDER_PAYPAL, paymentpb.PaymentStatus_STATUS_REFUNDED)
@@ -101,6 +103,7 @@ func TestEventCarriesAll(t *testing.T) {
 }
 
 func TestFilters(t *testing.T) {
+	t.Parallel()
 	const stripe, paypal = paymentpb.Provider_PROVIDER_STRIPE, paymentpb.Provider_PROVIDER_PAYPAL
 	const failed, done = paymentpb.PaymentStatus_STATUS_FAILED, paymentpb.PaymentStatus_STATUS_COMPLETED
 	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
@@ -142,6 +145,7 @@ func TestFilters(t *testing.T) {
 }
 
 func TestLimitKeepsTheNewest(t *testing.T) {
+	t.Parallel()
 	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t)
 		g.publishIDs(t, 0, ids("p", 10)...)
@@ -153,6 +157,7 @@ func TestLimitKeepsTheNewest(t *testing.T) {
 }
 
 func TestNewOnly(t *testing.T) {
+	t.Parallel()
 	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t)
 		g.publishIDs(t, 0, "a")
@@ -164,6 +169,7 @@ func TestNewOnly(t *testing.T) {
 }
 
 func TestHeadersComeAtOnceWithTheFirstCursor(t *testing.T) {
+	t.Parallel()
 	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t)
 		c := dial(g)
@@ -181,6 +187,7 @@ func TestHeadersComeAtOnceWithTheFirstCursor(t *testing.T) {
 // TestResume stops after every event and goes on from its cursor, in turn on two gateways that hold
 // the same records in another order of partitions.
 func TestResume(t *testing.T) {
+	t.Parallel()
 	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		one, two := start(t), start(t)
 		const n = 7
@@ -219,6 +226,7 @@ func TestResume(t *testing.T) {
 }
 
 func TestHeartbeats(t *testing.T) {
+	t.Parallel()
 	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t)
 		stream := open(t, dial(g), &paymentpb.StreamPaymentsRequest{Heartbeat: durationpb.New(100 * time.Millisecond)})
@@ -238,6 +246,7 @@ func TestHeartbeats(t *testing.T) {
 }
 
 func TestNoHeartbeatUnasked(t *testing.T) {
+	t.Parallel()
 	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t)
 		stream := open(t, dial(g), &paymentpb.StreamPaymentsRequest{})
@@ -249,6 +258,7 @@ func TestNoHeartbeatUnasked(t *testing.T) {
 }
 
 func TestCancelFreesTheSubscriber(t *testing.T) {
+	t.Parallel()
 	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t)
 		g.publishIDs(t, 0, ids("p", 500)...)
@@ -268,6 +278,7 @@ func TestCancelFreesTheSubscriber(t *testing.T) {
 }
 
 func TestRefusedStreams(t *testing.T) {
+	t.Parallel()
 	foreign := start(t, func(s *settings) { s.topicID = 9 })
 	g := start(t, func(s *settings) { s.limits.Records = 10 })
 	g.publishIDs(t, 0, ids("p", 20)...)
@@ -344,6 +355,7 @@ func refusal(t *testing.T, c clienttest.Client, req *paymentpb.StreamPaymentsReq
 }
 
 func TestNotReady(t *testing.T) {
+	t.Parallel()
 	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t)
 		reason := "waiting for Kafka at kafka:9092"
@@ -363,6 +375,7 @@ func TestNotReady(t *testing.T) {
 }
 
 func TestMaxSubscribers(t *testing.T) {
+	t.Parallel()
 	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t, func(s *settings) { s.MaxSubscribers = 2 })
 		c := dial(g)
@@ -378,6 +391,7 @@ func TestMaxSubscribers(t *testing.T) {
 }
 
 func TestDrainEndsStreamsWithTheirCursor(t *testing.T) {
+	t.Parallel()
 	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g, other := start(t), start(t)
 		for _, each := range []*gateway{g, other} {
@@ -399,6 +413,7 @@ func TestDrainEndsStreamsWithTheirCursor(t *testing.T) {
 }
 
 func TestGetAndList(t *testing.T) {
+	t.Parallel()
 	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t)
 		g.publishIDs(t, 0, ids("p", 5)...)
@@ -461,6 +476,7 @@ func TestGetAndList(t *testing.T) {
 }
 
 func TestPageTokenAheadOfAGateway(t *testing.T) {
+	t.Parallel()
 	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		one, two := start(t), start(t)
 		one.publishIDs(t, 0, ids("p", 4)...)
@@ -493,6 +509,7 @@ func TestPageTokenAheadOfAGateway(t *testing.T) {
 
 // TestFallenBehind stops reading until the window has passed by.
 func TestFallenBehind(t *testing.T) {
+	t.Parallel()
 	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t, func(s *settings) { s.limits.Records = 1000 })
 		stream := open(t, dial(g), &paymentpb.StreamPaymentsRequest{})

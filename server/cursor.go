@@ -39,16 +39,16 @@ var (
 	encoding   = base64.RawURLEncoding
 )
 
-// appendCursor appends a stream's cursor to dst.
-func appendCursor(dst []byte, f Fingerprint, v broadcast.Vector) []byte {
+// formatCursor returns a stream's cursor.
+func formatCursor(f Fingerprint, v broadcast.Vector) string {
 	var scratch [512]byte
 	b := append(scratch[:0], kindCursor)
 	b = append(b, f[:]...)
-	return appendToken(dst, appendVector(b, v))
+	return seal(appendVector(b, v))
 }
 
 func (s *Server) cursor(v broadcast.Vector) string {
-	return string(appendCursor(nil, s.source.Fingerprint(), v))
+	return formatCursor(s.source.Fingerprint(), v)
 }
 
 // parseCursor reads a stream's cursor. Its errors go to the client behind "cursor ".
@@ -77,7 +77,7 @@ func (p page) token(f Fingerprint) string {
 	b := append([]byte{kindPage}, f[:]...)
 	b = append(b, byte(p.provider), byte(p.status))
 	b = binary.AppendUvarint(b, uint64(p.total))
-	return string(appendToken(nil, appendVector(appendVector(b, p.snapshot), p.at)))
+	return seal(appendVector(appendVector(b, p.snapshot), p.at))
 }
 
 // parsePage reads a page token. Its errors go to the client behind "cursor ".
@@ -105,10 +105,9 @@ func parsePage(token string, f Fingerprint) (page, error) {
 	return p, nil
 }
 
-// appendToken seals b and appends it to dst as text.
-func appendToken(dst, b []byte) []byte {
-	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
-	return encoding.AppendEncode(dst, b)
+// seal returns b with its checksum, as text.
+func seal(b []byte) string {
+	return encoding.EncodeToString(binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli)))
 }
 
 // openToken checks a token and returns what stands behind its fingerprint.

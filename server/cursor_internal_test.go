@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,7 +21,7 @@ func TestCursorRoundTrip(t *testing.T) {
 		"many partitions":  make(broadcast.Vector, 1000),
 		"more than a byte": {127, 128, 16383, 16384},
 	} {
-		got, err := parseCursor(string(appendCursor(nil, f, v)), f)
+		got, err := parseCursor(formatCursor(f, v), f)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -46,7 +47,7 @@ func TestPageRoundTrip(t *testing.T) {
 func TestTokensAreNotMistaken(t *testing.T) {
 	t.Parallel()
 	f := Fingerprint{1}
-	cursor := string(appendCursor(nil, f, broadcast.Vector{1, 2, 3}))
+	cursor := formatCursor(f, broadcast.Vector{1, 2, 3})
 	token := page{snapshot: broadcast.Vector{1}, at: broadcast.Vector{1}}.token(f)
 	if _, err := parseCursor(token, f); !errors.Is(err, errIsPage) {
 		t.Errorf("page token as cursor: %v", err)
@@ -73,23 +74,23 @@ func TestTokensAreNotMistaken(t *testing.T) {
 // FuzzCursor gives the parsers bytes, sealed as the gateway seals them so that they get past the
 // checksum, and bytes as they are. What is accepted must come back the same.
 func FuzzCursor(f *testing.F) {
-	print := Fingerprint{1, 2, 3, 4, 5, 6, 7, 8}
+	topic := Fingerprint{1, 2, 3, 4, 5, 6, 7, 8}
 	f.Add([]byte("c"), []byte{3, 1, 2, 3})
 	f.Add([]byte("c"), []byte{})
 	f.Add([]byte("p"), []byte{1, 2, 50, 1, 7, 1, 3})
 	f.Add([]byte("p"), []byte{1, 2, 0xff, 0xff, 0xff, 0xff, 0x0f, 1})
 	f.Add([]byte("c"), []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Fuzz(func(t *testing.T, kind, body []byte) {
-		sealed := string(appendToken(nil, append(append(kind[:len(kind):len(kind)], print[:]...), body...)))
+		sealed := seal(append(append(slices.Clip(kind), topic[:]...), body...))
 		for _, token := range []string{sealed, string(body)} {
-			if v, err := parseCursor(token, print); err == nil {
-				again, err := parseCursor(string(appendCursor(nil, print, v)), print)
+			if v, err := parseCursor(token, topic); err == nil {
+				again, err := parseCursor(formatCursor(topic, v), topic)
 				if err != nil || !cmp.Equal(v, again) {
 					t.Errorf("%v became %v, %v", v, again, err)
 				}
 			}
-			if p, err := parsePage(token, print); err == nil {
-				again, err := parsePage(p.token(print), print)
+			if p, err := parsePage(token, topic); err == nil {
+				again, err := parsePage(p.token(topic), topic)
 				if err != nil || !cmp.Equal(p, again, cmp.AllowUnexported(page{})) {
 					t.Errorf("%v became %v, %v", p, again, err)
 				}

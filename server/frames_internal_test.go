@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"encoding/binary"
 	"log/slog"
 	"strings"
@@ -92,7 +93,7 @@ func TestFramesMatchTheContract(t *testing.T) {
 				},
 			} {
 				message, unmarshal := read()
-				if format != "proto" && strings.ContainsAny(string(message), "\n\r") {
+				if format != "proto" && bytes.ContainsAny(message, "\n\r") {
 					t.Errorf("%s: more than one line", format)
 				}
 				got := &paymentpb.PaymentEvent{}

@@ -30,8 +30,15 @@ import (
 	"paystream/internal/clienttest"
 )
 
-// call makes one plain request and returns the response with its body read.
-func call(t *testing.T, method, url string, header http.Header, body string) (*http.Response, string) {
+// response is the head of an answer.
+type response struct {
+	StatusCode int
+	Status     string
+	Header     http.Header
+}
+
+// call makes one plain request and returns the response and its body.
+func call(t *testing.T, method, url string, header http.Header, body string) (response, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
@@ -51,7 +58,7 @@ func call(t *testing.T, method, url string, header http.Header, body string) (*h
 	if err != nil {
 		t.Fatal(err)
 	}
-	return res, string(b)
+	return response{res.StatusCode, res.Status, res.Header}, string(b)
 }
 
 func TestPlainEndpoints(t *testing.T) {
@@ -90,18 +97,18 @@ func TestPlainEndpoints(t *testing.T) {
 	}
 	reason := "topic payments.raw does not exist"
 	g.source.reason.Store(&reason)
-	if res, body := call(t, "GET", "http://"+g.address+"/readyz", nil, ""); res.StatusCode != 503 || body != reason+"\n" {
+	if res, body := call(t, "GET", "http://"+g.address+"/readyz", nil, ""); res.StatusCode != http.StatusServiceUnavailable || body != reason+"\n" {
 		t.Errorf("not ready: %d %q", res.StatusCode, body)
 	}
-	if res, _ := call(t, "GET", "http://"+g.address+"/healthz", nil, ""); res.StatusCode != 200 {
+	if res, _ := call(t, "GET", "http://"+g.address+"/healthz", nil, ""); res.StatusCode != http.StatusOK {
 		t.Errorf("alive, but not ready: %d", res.StatusCode)
 	}
-	if res, _ := call(t, "GET", "http://"+g.address+"/payments/stream", nil, ""); res.StatusCode != 503 {
+	if res, _ := call(t, "GET", "http://"+g.address+"/payments/stream", nil, ""); res.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("NDJSON while not ready: %d", res.StatusCode)
 	}
 	// An EventSource would take 503 for a reason never to come back.
 	res, body := call(t, "GET", "http://"+g.address+"/payments/stream", sse, "")
-	if res.StatusCode != 200 || !strings.HasPrefix(body, "retry: ") || !strings.Contains(body, "\nevent: unavailable\ndata: {") || !strings.HasSuffix(body, "}\n\n") {
+	if res.StatusCode != http.StatusOK || !strings.HasPrefix(body, "retry: ") || !strings.Contains(body, "\nevent: unavailable\ndata: {") || !strings.HasSuffix(body, "}\n\n") {
 		t.Errorf("SSE while not ready: %d %q", res.StatusCode, body)
 	}
 }
@@ -111,7 +118,7 @@ func TestStreamHeaders(t *testing.T) {
 	g := start(t)
 	for accept, media := range map[string]string{"text/event-stream": "text/event-stream", "*/*": "application/x-ndjson", "text/html, text/event-stream;q=0.9": "text/event-stream"} {
 		ctx, cancel := context.WithCancel(t.Context())
-		req, err := http.NewRequestWithContext(ctx, "GET", "http://"+g.address+"/payments/stream", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+g.address+"/payments/stream", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,10 +164,20 @@ func TestReflection(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Errorf("%d files, %v", len(files), err)
 	}
-	res, _ := call(t, "POST", "http://"+g.address+"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-		http.Header{"Content-Type": {"application/grpc-web+proto"}}, "")
-	if res.StatusCode != 200 {
-		t.Errorf("v1alpha: %s", res.Status)
+	// Older clients ask for v1alpha: list_services in an envelope.
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+		"http://"+g.address+"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", strings.NewReader("\x00\x00\x00\x00\x02\x3a\x00"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/grpc")
+	res, err := transport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if b, err := io.ReadAll(res.Body); err != nil || !bytes.Contains(b, []byte("payment.PaymentService")) {
+		t.Errorf("v1alpha answers %q, %v", b, err)
 	}
 }
 
@@ -251,7 +268,7 @@ func TestCompression(t *testing.T) {
 	// A stream's messages are shared, so they are never compressed, whatever the client takes.
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, "POST", "http://"+g.address+paymentpbconnect.PaymentServiceStreamPaymentsProcedure,
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+g.address+paymentpbconnect.PaymentServiceStreamPaymentsProcedure,
 		strings.NewReader("\x00\x00\x00\x00\x02{}"))
 	if err != nil {
 		t.Fatal(err)
@@ -294,6 +311,7 @@ func TestRequestsAreLimited(t *testing.T) {
 
 // TestStalledSubscriberIsClosed lets one client take nothing while another reads on.
 func TestStalledSubscriberIsClosed(t *testing.T) {
+	t.Parallel()
 	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t, func(s *settings) { s.WriteTimeout = 300 * time.Millisecond })
 		stalled, reading := dial(g), dial(g)
@@ -315,6 +333,7 @@ func TestStalledSubscriberIsClosed(t *testing.T) {
 
 // TestWaitingOutlivesTheWriteTimeout guards against a deadline left standing.
 func TestWaitingOutlivesTheWriteTimeout(t *testing.T) {
+	t.Parallel()
 	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
 		g := start(t, func(s *settings) { s.WriteTimeout = 100 * time.Millisecond })
 		stream := open(t, dial(g), &paymentpb.StreamPaymentsRequest{})
