@@ -118,7 +118,7 @@ func pageLines(cfg *Config, addr string) []web.Line {
 		addr = "https://" + addr
 	}
 	var lines []web.Line
-	for _, l := range pasteLines(addr, "") {
+	for _, l := range pasteLines(addr, cfg.PasteBroker) {
 		lines = append(lines, web.Line{Label: l.label, Command: l.command})
 	}
 	return lines
