@@ -19,7 +19,7 @@ func backoff(failures int) time.Duration {
 	if failures < 6 {
 		d = min(minBackoff<<failures, maxBackoff)
 	}
-	return d/2 + rand.N(d/2) //nolint:gosec // no secret
+	return d/2 + rand.N(d/2)
 }
 
 // sleep pauses and reports whether ctx still goes on.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net"
 	"strconv"
 	"sync"
@@ -74,11 +75,25 @@ func (c *client) metadata(ctx context.Context) (*view, error) {
 
 	ctx, cancel := context.WithTimeout(ctx, kafkaconn.Patience)
 	defer cancel()
-	res, _, err := c.transport.Request(ctx, kafkaconn.AnyBroker, req, nil)
+	res, _, err := ask[*kmsg.MetadataResponse](ctx, c, kafkaconn.AnyBroker, req, nil)
 	if err != nil {
 		return nil, err
 	}
-	return c.view(res.(*kmsg.MetadataResponse)) //nolint:forcetypeassert // by protocol
+	return c.view(res)
+}
+
+// ask sends a request to a broker, as [kafkaconn.Transport.Request] does.
+func ask[R kmsg.Response](ctx context.Context, c *client, broker int32, req kmsg.Request, buf []byte) (R, []byte, error) {
+	var none R
+	res, buf, err := c.transport.Request(ctx, broker, req, buf)
+	if err != nil {
+		return none, nil, err
+	}
+	r, ok := res.(R)
+	if !ok {
+		return none, nil, fmt.Errorf("%T answered by %T", req, res)
+	}
+	return r, buf, nil
 }
 
 func (c *client) view(res *kmsg.MetadataResponse) (*view, error) {
@@ -152,9 +167,7 @@ func (c *client) offsets(ctx context.Context, of []placement, at int64) ([]int64
 			if err != nil && fail == nil {
 				fail = err
 			}
-			for partition, offset := range some {
-				found[partition] = offset
-			}
+			maps.Copy(found, some)
 		})
 	}
 	wg.Wait()
@@ -180,17 +193,17 @@ func (c *client) offsetsOf(ctx context.Context, leader int32, of []placement, at
 	topic := kmsg.NewListOffsetsRequestTopic()
 	topic.Topic = c.topic
 	for _, p := range of {
-		ask := kmsg.NewListOffsetsRequestTopicPartition()
-		ask.Partition, ask.CurrentLeaderEpoch, ask.Timestamp = p.partition, p.epoch, at
-		topic.Partitions = append(topic.Partitions, ask)
+		one := kmsg.NewListOffsetsRequestTopicPartition()
+		one.Partition, one.CurrentLeaderEpoch, one.Timestamp = p.partition, p.epoch, at
+		topic.Partitions = append(topic.Partitions, one)
 	}
 	req.Topics = append(req.Topics, topic)
-	res, _, err := c.transport.Request(ctx, leader, req, nil)
+	res, _, err := ask[*kmsg.ListOffsetsResponse](ctx, c, leader, req, nil)
 	if err != nil {
 		return nil, err
 	}
 	found := map[int32]int64{}
-	for _, t := range res.(*kmsg.ListOffsetsResponse).Topics { //nolint:forcetypeassert // by protocol
+	for _, t := range res.Topics {
 		for _, p := range t.Partitions {
 			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
 				return nil, &partitionError{p.Partition, err}

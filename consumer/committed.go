@@ -52,12 +52,11 @@ func (f *committed) fetch(ctx context.Context, leader int32, at []position, hand
 	ctx, cancel := context.WithTimeout(ctx, maxWait+patience)
 	defer cancel()
 	f.fetches.Add(1)
-	res, buf, err := f.client.transport.Request(ctx, leader, f.request(at), f.take())
+	answer, buf, err := ask[*kmsg.FetchResponse](ctx, f.client, leader, f.request(at), f.take())
 	if err != nil {
 		return err
 	}
 	defer f.give(buf)
-	answer := res.(*kmsg.FetchResponse) //nolint:forcetypeassert // by protocol
 	if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
 		return fmt.Errorf("fetch: %w", err)
 	}

@@ -44,6 +44,7 @@ func connections(k *kafkatest.Kafka) map[string]kafkaconn.Config {
 }
 
 func TestKafkaConnections(t *testing.T) {
+	t.Parallel()
 	k := kafkatest.Shared(t)
 	topic := kafkatest.TopicName(t)
 	k.CreateTopic(t, topic, 1, nil)
@@ -61,6 +62,7 @@ func TestKafkaConnections(t *testing.T) {
 }
 
 func TestKafkaFailuresAreToldApart(t *testing.T) {
+	t.Parallel()
 	k := kafkatest.Shared(t)
 	topic := kafkatest.TopicName(t)
 	k.CreateTopic(t, topic, 1, nil)
@@ -84,7 +86,8 @@ func TestKafkaFailuresAreToldApart(t *testing.T) {
 		say   []string
 	}{
 		"absent broker": {
-			kafkaconn.Config{Brokers: []string{absent}}, topic, kafkaconn.ErrUnreachable,
+			kafkaconn.Config{Brokers: []string{absent}},
+			topic, kafkaconn.ErrUnreachable,
 			[]string{"cannot reach Kafka at " + absent, "connection refused", "is it running?", "KAFKA_BROKERS"},
 		},
 		"wrong password": {
@@ -105,15 +108,18 @@ func TestKafkaFailuresAreToldApart(t *testing.T) {
 		},
 		"a user of another mechanism": {
 			with("SASL SCRAM-SHA-256", func(c *kafkaconn.Config) { c.Mechanism = kafkaconn.ScramSHA512 }), topic,
-			kafkaconn.ErrRefused, []string{"KAFKA_SASL_MECHANISM"},
+			kafkaconn.ErrRefused,
+			[]string{"KAFKA_SASL_MECHANISM"},
 		},
 		"SASL where there is none": {
 			with("SASL PLAIN", func(c *kafkaconn.Config) { c.Brokers = []string{k.Plaintext()} }), topic,
-			kafkaconn.ErrRefused, []string{"KAFKA_SASL_USERNAME"},
+			kafkaconn.ErrRefused,
+			[]string{"KAFKA_SASL_USERNAME"},
 		},
 		"no SASL where it is wanted": {
 			with("plaintext", func(c *kafkaconn.Config) { c.Brokers = []string{k.SASLPlaintext()} }), topic,
-			kafkaconn.ErrUnreachable, []string{"closed the connection", "KAFKA_SASL_USERNAME"},
+			kafkaconn.ErrUnreachable,
+			[]string{"closed the connection", "KAFKA_SASL_USERNAME"},
 		},
 		"untrusted certificate": {
 			with("TLS", func(c *kafkaconn.Config) { c.CAFile = k.UntrustedCAFile() }), topic, kafkaconn.ErrRefused,

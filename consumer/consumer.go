@@ -122,9 +122,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	}
 	defer transport.Close()
 	c.client = &client{transport: transport, topic: c.cfg.Topic, committed: !c.cfg.ReadUncommitted}
-	if c.fetcher, err = c.newFetcher(); err != nil {
-		return fmt.Errorf("set up reader: %w", err)
-	}
+	c.fetcher = c.newFetcher()
 	defer c.fetcher.close()
 	c.table.group = c.fetcher.group
 
@@ -145,17 +143,17 @@ func (c *Consumer) Run(ctx context.Context) error {
 	return nil
 }
 
-func (c *Consumer) newFetcher() (fetcher, error) {
+func (c *Consumer) newFetcher() fetcher {
 	if c.cfg.ReadUncommitted {
 		return newUncommitted(c.cfg.Kafka, c.client, &c.fetches)
 	}
-	return newCommitted(c.client, &c.fetches), nil
+	return newCommitted(c.client, &c.fetches)
 }
 
 // begin waits for the topic, and finds from where to where each partition is
 // refilled.
 func (c *Consumer) begin(ctx context.Context) []span {
-	c.setPhase(fmt.Sprintf("connecting to Kafka at %s", c.client.brokers()))
+	c.setPhase("connecting to Kafka at " + c.client.brokers())
 	for failures := 0; ; failures++ {
 		view, spans, err := c.findWindow(ctx)
 		if err == nil {

@@ -18,7 +18,7 @@ const arenaBytes = 64 << 10
 
 // Label returns what filters go by: the provider and the status, as one number.
 func Label(p *paymentpb.Payment) broadcast.Label {
-	return broadcast.Label(uint8(p.GetProvider())*8 + uint8(p.GetStatus())) //nolint:gosec // both are less than 8
+	return broadcast.Label(uint8(p.GetProvider())*8 + uint8(p.GetStatus()))
 }
 
 // encoder makes log records of Kafka's. It is used by one goroutine.
@@ -106,5 +106,5 @@ func idIn(b []byte) (from, to int) {
 	if n <= 0 || size > uint64(len(b)-1-n) {
 		return 0, 0
 	}
-	return 1 + n, 1 + n + int(size) //nolint:gosec // no more than the length
+	return 1 + n, 1 + n + int(size)
 }

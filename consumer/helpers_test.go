@@ -14,7 +14,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 	"google.golang.org/protobuf/proto"
 
 	"paystream/broadcast"
@@ -294,23 +293,6 @@ func (l *logs) count(parts ...string) int {
 		}
 	}
 	return n
-}
-
-// fetchError answers a fetch with an error for each partition.
-func fetchError(req *kmsg.FetchRequest, code int16) *kmsg.FetchResponse {
-	res := req.ResponseKind().(*kmsg.FetchResponse)
-	for _, t := range req.Topics {
-		topic := kmsg.NewFetchResponseTopic()
-		topic.Topic, topic.TopicID = t.Topic, t.TopicID
-		for _, p := range t.Partitions {
-			partition := kmsg.NewFetchResponseTopicPartition()
-			partition.Partition, partition.ErrorCode = p.Partition, code
-			partition.HighWatermark, partition.LastStableOffset = -1, -1
-			topic.Partitions = append(topic.Partitions, partition)
-		}
-		res.Topics = append(res.Topics, topic)
-	}
-	return res
 }
 
 // kfakePort makes a broker listen where another one did.

@@ -196,12 +196,13 @@ func (r *refill) merge() bool {
 type byTime []*queue
 
 // run returns how many records of the first queue come before all of the others.
-func (h byTime) run() int {
-	records := h[0].records
+func (h *byTime) run() int {
+	queues := *h
+	records := queues[0].records
 	limit := min(len(records), runRecords)
 	for n := 1; n < limit; n++ {
 		for _, i := range []int{1, 2} { // the second queue is one of these
-			if i < len(h) && before(h[i].records[0].Time, h[i].partition, records[n].Time, h[0].partition) {
+			if i < len(queues) && queues[i].before(records[n].Time, queues[0].partition) {
 				return n
 			}
 		}
@@ -209,21 +210,28 @@ func (h byTime) run() int {
 	return limit
 }
 
-func before(t int64, p int32, u int64, q int32) bool { return t < u || (t == u && p < q) }
-
-func (h byTime) Len() int { return len(h) }
-
-func (h byTime) Less(i, j int) bool {
-	return before(h[i].records[0].Time, h[i].partition, h[j].records[0].Time, h[j].partition)
+// before reports whether the queue's first record comes before one of that time
+// and partition.
+func (q *queue) before(t int64, partition int32) bool {
+	first := q.records[0].Time
+	return first < t || (first == t && q.partition < partition)
 }
 
-func (h byTime) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *byTime) Len() int { return len(*h) }
 
-func (h *byTime) Push(x any) { *h = append(*h, x.(*queue)) } //nolint:forcetypeassert // heap's
+func (h *byTime) Less(i, j int) bool {
+	other := (*h)[j]
+	return (*h)[i].before(other.records[0].Time, other.partition)
+}
+
+func (h *byTime) Swap(i, j int) { (*h)[i], (*h)[j] = (*h)[j], (*h)[i] }
+
+// Push is never called: the heap only shrinks.
+func (h *byTime) Push(any) {}
 
 func (h *byTime) Pop() any {
-	old := *h
-	q := old[len(old)-1]
-	*h = old[:len(old)-1]
+	last := len(*h) - 1
+	q := (*h)[last]
+	*h = (*h)[:last]
 	return q
 }

@@ -250,5 +250,5 @@ const (
 
 // share returns how much of each of n partitions is read at once.
 func share(n int) int32 {
-	return int32(min(max(allBytes/cmp.Or(n, 1), minShare), maxShare)) //nolint:gosec // small
+	return int32(min(max(allBytes/cmp.Or(n, 1), minShare), maxShare))
 }

@@ -53,8 +53,8 @@ type reader struct {
 	failure atomic.Pointer[error] // the last one it has logged
 }
 
-func newUncommitted(cfg kafkaconn.Config, c *client, fetches *atomic.Int64) (*uncommitted, error) {
-	return &uncommitted{cfg: cfg, client: c, fetches: fetches, readers: map[int32]*reader{}}, nil
+func newUncommitted(cfg kafkaconn.Config, c *client, fetches *atomic.Int64) *uncommitted {
+	return &uncommitted{cfg: cfg, client: c, fetches: fetches, readers: map[int32]*reader{}}
 }
 
 func (f *uncommitted) group(partition, _ int32) int32 { return partition }
@@ -65,7 +65,7 @@ func (f *uncommitted) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, r := range f.readers {
-		r.close()
+		r.end()
 	}
 }
 
@@ -159,14 +159,14 @@ func (f *uncommitted) drop(partition int32) {
 	delete(f.readers, partition)
 	f.mu.Unlock()
 	if r != nil {
-		r.close()
+		r.end()
 	}
 }
 
-// close ends the reader's connections first: it would wait for their answers.
-func (r *reader) close() {
+// end ends the reader's connections first: it would wait for their answers.
+func (r *reader) end() {
 	r.dialer.Close()
-	_ = r.Reader.Close() // never fails
+	_ = r.Close() // never fails
 }
 
 // read waits for a first record and takes those that lie ready behind it.

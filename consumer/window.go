@@ -75,8 +75,8 @@ func (c *client) since(ctx context.Context, of []placement, spans []span, t time
 // newest returns the parts of the spans from the latest time on that leaves at
 // least so many records.
 func (c *client) newest(ctx context.Context, of []placement, spans []span, records int64, now time.Time) ([]span, error) {
+	var best []span
 	near, far := time.Duration(0), nearest
-	best := spans
 	for ; ; near, far = far, 4*far {
 		if now.Add(-far).UnixMilli() <= 0 {
 			return spans, nil

@@ -30,7 +30,7 @@ func TestRawExchangeRefusesWhatIsNoAnswer(t *testing.T) {
 	list.Version = 6
 	body := list.AppendTo(nil)
 	whole := func(tags ...byte) []byte {
-		rest := append(tags, body...)
+		rest := slices.Concat(tags, body)
 		return response(uint32(4+len(rest)), 7, rest...)
 	}
 	for name, tc := range map[string]struct {

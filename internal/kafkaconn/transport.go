@@ -87,8 +87,10 @@ func (t *Transport) Request(
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s request: %w", kmsg.NameForKey(req.Key()), err)
 	}
-	answer := res.(*message) //nolint:forcetypeassert // a message answers itself
-	return answer.res, answer.buf, nil
+	if res != m { // a message answers itself
+		return nil, nil, fmt.Errorf("%s request: answered by %T", kmsg.NameForKey(req.Key()), res)
+	}
+	return m.res, m.buf, nil
 }
 
 // Close closes all connections, also those in use, and waits until whoever uses

@@ -46,7 +46,7 @@ func metadata(t *testing.T, tr *kafkaconn.Transport, broker int32) (*kmsg.Metada
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version = 10
 	topic := kmsg.NewMetadataRequestTopic()
-	topic.Topic = kmsg.StringPtr("payments")
+	topic.Topic = new("payments")
 	req.Topics = append(req.Topics, topic)
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 	defer cancel()
@@ -171,7 +171,8 @@ func TestExplainTellsFailuresApart(t *testing.T) {
 		},
 		"unknown host": {
 			kafkaconn.Config{Brokers: []string{"kafka.invalid:9092"}},
-			kafkaconn.ErrUnreachable, []string{"kafka.invalid:9092", "KAFKA_BROKERS"},
+			kafkaconn.ErrUnreachable,
+			[]string{"kafka.invalid:9092", "KAFKA_BROKERS"},
 		},
 		"wrong password": { // a real broker says so; this one hangs up
 			with(sasl, func(c *kafkaconn.Config) { c.Password = "wrong-secret" }),
@@ -180,27 +181,33 @@ func TestExplainTellsFailuresApart(t *testing.T) {
 		},
 		"no username": {
 			kafkaconn.Config{Brokers: withSASL.ListenAddrs()},
-			kafkaconn.ErrUnreachable, []string{"closed the connection", "KAFKA_SASL_USERNAME"},
+			kafkaconn.ErrUnreachable,
+			[]string{"closed the connection", "KAFKA_SASL_USERNAME"},
 		},
 		"no TLS to a listener with": { // a real broker sends an alert first
 			kafkaconn.Config{Brokers: encrypted.ListenAddrs()},
-			kafkaconn.ErrUnreachable, []string{"closed the connection", "KAFKA_SSL"},
+			kafkaconn.ErrUnreachable,
+			[]string{"closed the connection", "KAFKA_SSL"},
 		},
 		"an alert of TLS": {
 			kafkaconn.Config{Brokers: []string{alerting}},
-			kafkaconn.ErrRefused, []string{"set KAFKA_SSL=true"},
+			kafkaconn.ErrRefused,
+			[]string{"set KAFKA_SSL=true"},
 		},
 		"ended when TLS began": {
 			kafkaconn.Config{Brokers: []string{hungUp}, SSL: true},
-			kafkaconn.ErrRefused, []string{"unset KAFKA_SSL"},
+			kafkaconn.ErrRefused,
+			[]string{"unset KAFKA_SSL"},
 		},
 		"TLS to a web server": {
 			kafkaconn.Config{Brokers: []string{web}, SSL: true},
-			kafkaconn.ErrRefused, []string{"does not speak TLS", "unset KAFKA_SSL"},
+			kafkaconn.ErrRefused,
+			[]string{"does not speak TLS", "unset KAFKA_SSL"},
 		},
 		"untrusted certificate": {
 			kafkaconn.Config{Brokers: encrypted.ListenAddrs(), SSL: true},
-			kafkaconn.ErrRefused, []string{"certificate signed by unknown authority", "KAFKA_SSL_CA_FILE"},
+			kafkaconn.ErrRefused,
+			[]string{"certificate signed by unknown authority", "KAFKA_SSL_CA_FILE"},
 		},
 		"trusted certificate": {
 			cfg: kafkaconn.Config{Brokers: encrypted.ListenAddrs(), SSL: true, CAFile: caFile},
@@ -208,11 +215,13 @@ func TestExplainTellsFailuresApart(t *testing.T) {
 		"right password": {cfg: sasl},
 		"hangs up": {
 			kafkaconn.Config{Brokers: []string{hungUp}},
-			kafkaconn.ErrUnreachable, []string{"closed the connection"},
+			kafkaconn.ErrUnreachable,
+			[]string{"closed the connection"},
 		},
 		"a web server": {
 			kafkaconn.Config{Brokers: []string{web}},
-			kafkaconn.ErrUnreachable, []string{"what answers at " + web + " is not Kafka", "KAFKA_BROKERS"},
+			kafkaconn.ErrUnreachable,
+			[]string{"what answers at " + web + " is not Kafka", "KAFKA_BROKERS"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
