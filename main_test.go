@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"paystream/internal/kafkatest"
 )
 
 // binary is the program as people get it: go run hides exit codes and signals.
@@ -31,7 +33,7 @@ func testMain(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "build the binary: %v\n%s", err, out)
 		return 1
 	}
-	code := m.Run()
+	code := kafkatest.Suite{M: m}.Run() // with a real Kafka where a test wants one
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
