@@ -9,8 +9,9 @@
 //   - Loss. Nothing that a read_committed consumer would be shown is left out,
 //     but for bad records, which are counted and logged, and for what Kafka has
 //     deleted before it was read, which is logged as an error. Nothing else is
-//     appended: no record of an aborted transaction and no marker. The log moves
-//     on past both.
+//     appended: no marker and, unless the settings ask for them, no record of a
+//     transaction that is open or aborted. The log moves on past what was left
+//     out.
 //   - Blocking. [Consumer.Run] returns when its context has ended and everything
 //     that it started has. Appending waits for nobody, so a slow subscriber does
 //     not slow the reading. A failure of Kafka's is retried for ever, with
