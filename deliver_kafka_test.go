@@ -25,6 +25,7 @@ func TestEverySubscriberGetsEveryPayment(t *testing.T) {
 // TestEverySecurity delivers over every way to reach a Kafka that asks who comes.
 func TestEverySecurity(t *testing.T) {
 	k := kafkatest.Shared(t)
+	leaveNothing(t)
 	sasl := func(broker, mechanism, user, password string) []string {
 		return []string{
 			"KAFKA_BROKERS=" + broker, "KAFKA_SASL_MECHANISM=" + mechanism,

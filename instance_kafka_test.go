@@ -34,10 +34,17 @@ type instance struct {
 	stop           func()        // asks it to end, by its context or SIGTERM
 }
 
-// startInstance starts a gateway in this process and ends it with the test, leaving no goroutine.
-func startInstance(t *testing.T, env ...string) *instance {
+// leaveNothing checks at the test's end that no goroutine is left that was not there when it is called,
+// which is before gateways are started in this process.
+func leaveNothing(t *testing.T) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
+}
+
+// startInstance starts a gateway in this process and ends it with the test.
+func startInstance(t *testing.T, env ...string) *instance {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	i := &instance{log: &logged{}, ended: make(chan struct{}), stop: cancel}
 	go func() {
@@ -50,7 +57,6 @@ func startInstance(t *testing.T, env ...string) *instance {
 		if i.err != nil {
 			t.Errorf("the gateway ended with %v", i.err)
 		}
-		goleak.VerifyNone(t, before)
 	})
 	i.awaitListening(t)
 	return i

@@ -21,6 +21,7 @@ import (
 // words, at /readyz, to every caller, and once in the log, and lives on.
 func TestTroublesSayWhatIsWrong(t *testing.T) {
 	k := kafkatest.Shared(t)
+	leaveNothing(t)
 	topic := kafkatest.TopicName(t)
 	k.CreateTopic(t, topic, 1, nil)
 	absent := freeAddress(t)
@@ -122,6 +123,7 @@ func (i *instance) refusesCalls(t *testing.T, reason string) {
 // TestTopicThatComesLater waits for its topic.
 func TestTopicThatComesLater(t *testing.T) {
 	k := kafkatest.Shared(t)
+	leaveNothing(t)
 	topic := kafkatest.TopicName(t)
 	i := startInstance(t, kafkaEnv(k, topic)...)
 	i.awaitReason(t, "does not exist")
@@ -135,6 +137,7 @@ func TestTopicThatComesLater(t *testing.T) {
 
 // TestBrokerThatComesLater waits for its broker, and later serves what it has without it.
 func TestBrokerThatComesLater(t *testing.T) {
+	leaveNothing(t)
 	k := kafkatest.Start(t)
 	topic := kafkatest.TopicName(t)
 	k.CreateTopic(t, topic, 1, nil)
@@ -165,6 +168,7 @@ func TestBrokerThatComesLater(t *testing.T) {
 // there and to those who come back with a cursor from before.
 func TestPartitionAddedWhileRunning(t *testing.T) {
 	k := kafkatest.Shared(t)
+	leaveNothing(t)
 	topic := kafkatest.TopicName(t)
 	k.CreateTopic(t, topic, 1, nil)
 	i := startInstance(t, kafkaEnv(k, topic)...)
