@@ -37,12 +37,15 @@ func placedID(b []byte, partition int32, offset int64) []byte {
 	return append(b, '.') // so that none is the beginning of another
 }
 
-// paid returns a payment's record. Others of the same id are told apart by their numbers.
+// paid returns a payment's record, of a size as they are. Others of the same id are told apart by
+// their numbers.
 func paid(partition int32, id string, number ...int) *kgo.Record {
 	return &kgo.Record{Partition: partition, Key: []byte(id), Value: fmt.Appendf(nil,
-		`{"id":%q,"provider":"stripe","amount":"19.99","currency":"usd","status":"paid","customer_email":"ana@example.com","metadata":{"number":"%v"}}`,
-		id, number)}
+		`{"id":%q,"provider":"stripe","amount":"19.99","currency":"usd","status":"paid","customer_email":"ana@example.com","metadata":{"number":"%v","description":%q}}`,
+		id, number, description)}
 }
+
+const description = "Two tickets, return, second class, seats 61 and 62 in coach 7; to be sent by e-mail; no refund after departure"
 
 // follower is one subscriber that checks what it is given: every offset of every partition from
 // next on, each once and in order, each with the payment that belongs there.

@@ -13,6 +13,7 @@ package clienttest
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 
@@ -56,30 +57,37 @@ func (e *EndedError) Error() string { return fmt.Sprintf("%v: %s %v", e.Code, e.
 type Protocol struct {
 	Name string
 	// Dial returns a client of the gateway at host:port. It does not connect yet.
-	Dial func(address string) Client
+	Dial func(address string, change ...Change) Client
 }
+
+// Change changes the transport of a client.
+type Change func(*http.Transport)
 
 // Protocols are all of them.
 func Protocols() []Protocol {
 	return []Protocol{
 		{"gRPC", DialGRPC},
-		{"gRPC-Web", func(a string) Client { return NewRPC("http://"+a, Transport(false), connect.WithGRPCWeb()) }},
-		{"gRPC-Web over HTTP/2", func(a string) Client { return NewRPC("http://"+a, Transport(true), connect.WithGRPCWeb()) }},
-		{"Connect protobuf", func(a string) Client { return NewRPC("http://"+a, Transport(false)) }},
-		{"Connect JSON", func(a string) Client { return newJSON("http://"+a, Transport(false)) }},
-		{"Connect JSON over HTTP/2", func(a string) Client { return newJSON("http://"+a, Transport(true)) }},
-		{"SSE", func(a string) Client { return dialHTTP(a, true) }},
-		{"NDJSON", func(a string) Client { return dialHTTP(a, false) }},
+		{"gRPC-Web", func(a string, c ...Change) Client {
+			return NewRPC("http://"+a, Transport(false, c...), connect.WithGRPCWeb())
+		}},
+		{"gRPC-Web over HTTP/2", func(a string, c ...Change) Client {
+			return NewRPC("http://"+a, Transport(true, c...), connect.WithGRPCWeb())
+		}},
+		{"Connect protobuf", func(a string, c ...Change) Client { return NewRPC("http://"+a, Transport(false, c...)) }},
+		{"Connect JSON", func(a string, c ...Change) Client { return newJSON("http://"+a, Transport(false, c...)) }},
+		{"Connect JSON over HTTP/2", func(a string, c ...Change) Client { return newJSON("http://"+a, Transport(true, c...)) }},
+		{"SSE", func(a string, c ...Change) Client { return httpClient{"http://" + a, true, Transport(false, c...)} }},
+		{"NDJSON", func(a string, c ...Change) Client { return httpClient{"http://" + a, false, Transport(false, c...)} }},
 	}
 }
 
 // DialGRPC is the first of [Protocols], for tests to which the protocol does not matter.
-func DialGRPC(address string) Client {
-	return NewRPC("http://"+address, Transport(true), connect.WithGRPC())
+func DialGRPC(address string, change ...Change) Client {
+	return NewRPC("http://"+address, Transport(true, change...), connect.WithGRPC())
 }
 
 // Transport returns what speaks HTTP/2 over cleartext with prior knowledge, or HTTP/1.1, alone.
-func Transport(h2 bool) *http.Transport {
+func Transport(h2 bool, change ...Change) *http.Transport {
 	transport := &http.Transport{
 		Protocols: &http.Protocols{},
 		// A stream of HTTP/2 that was canceled keeps its connection from being idle for a moment.
@@ -87,5 +95,21 @@ func Transport(h2 bool) *http.Transport {
 	}
 	transport.Protocols.SetUnencryptedHTTP2(h2)
 	transport.Protocols.SetHTTP1(!h2)
+	for _, c := range change {
+		c(transport)
+	}
 	return transport
+}
+
+// SmallBuffers makes a client take little before it is read: what the gateway sends then soon waits.
+func SmallBuffers(transport *http.Transport) {
+	const size = 64 << 10 // HTTP/2 has no smaller one
+	transport.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: size, MaxReceiveBufferPerConnection: size}
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			err = tcp.SetReadBuffer(size)
+		}
+		return conn, err
+	}
 }

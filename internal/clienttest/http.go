@@ -29,10 +29,6 @@ type httpClient struct {
 	transport *http.Transport
 }
 
-func dialHTTP(address string, sse bool) Client {
-	return httpClient{"http://" + address, sse, Transport(false)}
-}
-
 func (c httpClient) Close() { c.transport.CloseIdleConnections() }
 
 func (c httpClient) do(ctx context.Context, path string, header http.Header) (*http.Response, error) {
