@@ -21,19 +21,21 @@ func (l *Log) Get(key string) (Entry, bool) {
 	return e.public(), true
 }
 
-// Page returns up to limit latest states as of snapshot, the newest position first, of those before
-// at, and where the next page goes on. more reports whether there is one. Logs that hold the same
+// Page returns up to limit latest states as of snapshot, or as many as have about maxBytes, the newest
+// position first, of those before at, and where the next page goes on. more reports whether there is one. Logs that hold the same
 // records in another order of partitions share the walk without a loss or a repeat.
-func (l *Log) Page(at, snapshot Vector, filter Filter, limit int) (page []Entry, next Vector, more bool) {
+func (l *Log) Page(at, snapshot Vector, filter Filter, limit, maxBytes int) (page []Entry, next Vector, more bool) {
 	next = at.Clone()
+	bytes := 0
 	for e := range l.backward(l.head.Load()) {
 		if e.kind != kindRecord || e.offset >= at.At(e.partition) ||
 			!filter.Matches(e.label) || !l.latestAsOf(e, snapshot) {
 			continue
 		}
-		if len(page) == limit {
+		if len(page) == limit || (bytes > 0 && bytes+len(e.value) > maxBytes) {
 			return page, next, true
 		}
+		bytes += len(e.value)
 		page = append(page, e.public())
 		next[e.partition] = e.offset
 	}

@@ -127,6 +127,20 @@ func (l *Log) Open(partition int32, offset int64) {
 // subscription.
 func (l *Log) Append(b Batch) {
 	now := time.Now()
+	for len(b.Records) > appendAtOnce {
+		some := b
+		some.Records, b.Records = b.Records[:appendAtOnce], b.Records[appendAtOnce:]
+		some.Next = 0
+		l.append(some, now)
+	}
+	l.append(b, now)
+}
+
+// appendAtOnce bounds how long one append holds the lock, and lets readers see a batch larger than
+// the window before its end pushes its beginning out.
+const appendAtOnce = segmentEntries
+
+func (l *Log) append(b Batch, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range b.Records {
@@ -192,7 +206,11 @@ func since(r *Record, replayed bool, now time.Time) uint32 {
 
 // add holds mu and appends a record.
 func (l *Log) add(partition int32, r *Record, after int64, since uint32) {
-	s, e := l.place(len(r.Value))
+	weight := len(r.Value)
+	if r.Tombstone {
+		weight = len(r.Key)
+	}
+	s, e := l.place(weight)
 	e.key, e.value, e.offset, e.time = r.Key, r.Value, r.Offset, r.Time
 	e.partition, e.since, e.label = partition, since, r.Label
 	if r.Tombstone {
@@ -259,7 +277,7 @@ func (l *Log) evict(now time.Time) {
 			}
 		}
 		e := s.at(pos)
-		if !l.exceeded(e, now) {
+		if !l.exceeded(e, now, pos+1 == l.tail) {
 			break
 		}
 		if l.index[e.key] == pos {
@@ -268,7 +286,7 @@ func (l *Log) evict(now time.Time) {
 		if e.kind == kindRecord {
 			l.records--
 		}
-		l.bytes -= len(e.value) + entryOverhead*int(pos-low+1)
+		l.bytes -= e.weight() + entryOverhead*int(pos-low+1)
 		low = pos + 1
 	}
 	i := 0
@@ -283,12 +301,13 @@ func (l *Log) evict(now time.Time) {
 	}
 }
 
-// exceeded holds mu and reports whether the oldest record has to go.
-func (l *Log) exceeded(oldest *entry, now time.Time) bool {
+// exceeded holds mu and reports whether the oldest record has to go. The newest one goes for its
+// age alone: a record larger than all bytes allowed would else be shown to nobody.
+func (l *Log) exceeded(oldest *entry, now time.Time, isNewest bool) bool {
 	if l.limits.Records > 0 && l.records > l.limits.Records {
 		return true
 	}
-	if l.bytes > l.entryBytes {
+	if l.bytes > l.entryBytes && !isNewest {
 		return true
 	}
 	return l.limits.Age > 0 && now.Unix()-int64(oldest.since) > int64(l.limits.Age/time.Second)

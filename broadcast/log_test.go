@@ -317,3 +317,76 @@ func readToEnd(ctx context.Context, t *testing.T, log *broadcast.Log, view *broa
 		}
 	}
 }
+
+func TestComebackLeavesTime(t *testing.T) {
+	log, view := newLog(broadcast.Limits{Records: 800}, 2)
+	fill(log, 1000)
+	_, err := log.Subscribe(view, view, broadcast.Start{Cursor: broadcast.Vector{5, 7}})
+	var behind *broadcast.BehindError
+	if !errors.As(err, &behind) {
+		t.Fatalf("got %v, want a BehindError", err)
+	}
+	// Not 200, which leaves with the next append; and the other partition stays where it stood.
+	if diff := cmp.Diff(broadcast.Vector{300, 7}, behind.Oldest); diff != "" {
+		t.Errorf("oldest (-want +got):\n%s", diff)
+	}
+	fill(log, 50) // while the client makes up its mind
+	if _, err := log.Subscribe(view, view, broadcast.Start{Cursor: behind.Oldest}); err != nil {
+		t.Errorf("come back a little later: %v", err)
+	}
+}
+
+func TestBatchLargerThanTheWindow(t *testing.T) {
+	log, view := newLog(broadcast.Limits{Records: 5000, Bytes: 1 << 20}, 1)
+	huge := record("huge", 0)
+	huge.Value = strings.Repeat("v", 2<<20)
+	sub := subscribe(t, log, view, broadcast.Start{})
+	log.Append(broadcast.Batch{Records: []broadcast.Record{huge}, Next: 1})
+	if got := drain(t, sub); len(got) != 1 {
+		t.Errorf("%d records, want the one that is larger than all bytes allowed", len(got))
+	}
+}
+
+func TestTombstonesCount(t *testing.T) {
+	log, _ := newLog(broadcast.Limits{Bytes: 1 << 20}, 1)
+	for i := range int64(10_000) {
+		log.Append(broadcast.Batch{
+			Records: []broadcast.Record{{Key: fmt.Sprint(i, strings.Repeat("k", 1000)), Offset: i, Tombstone: true}}, Next: i + 1,
+		})
+	}
+	if oldest := log.Oldest().At(0); oldest < 9000 {
+		t.Errorf("tombstones of 10 MB from %d on are retained in 1 MiB", oldest)
+	}
+}
+
+// TestSubscribeWhileMarksFillSegments is for the race detector.
+func TestSubscribeWhileMarksFillSegments(t *testing.T) {
+	const partitions = 600
+	log, view := newLog(broadcast.Limits{}, 1)
+	fill(log, 10)
+	var readers sync.WaitGroup
+	done := make(chan struct{})
+	for range 2 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if _, err := log.Subscribe(view, view, broadcast.Start{Cursor: broadcast.Vector{10}}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for i := range int64(20) {
+		for p := range int32(partitions) {
+			log.Open(p, 0)
+			log.Append(broadcast.Batch{Partition: p, Next: 100 + i})
+		}
+	}
+	close(done)
+	readers.Wait()
+}

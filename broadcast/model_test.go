@@ -298,7 +298,7 @@ func (w *world) list() {
 	var got []string
 	for at, more := snapshot, true; more; {
 		var page []broadcast.Entry
-		page, at, more = w.log.Page(at, snapshot, filter, 1+w.r.IntN(50))
+		page, at, more = w.log.Page(at, snapshot, filter, 1+w.r.IntN(50), 1+w.r.IntN(5000))
 		for _, e := range page {
 			got = append(got, e.Key)
 		}

@@ -42,6 +42,14 @@ type entry struct {
 	scattered atomic.Bool
 }
 
+// weight is the bytes that an entry keeps: a record's key is part of its value.
+func (e *entry) weight() int {
+	if e.kind == kindTombstone {
+		return len(e.key)
+	}
+	return len(e.value)
+}
+
 // segment is a run of consecutive positions.
 type segment struct {
 	base    uint64

@@ -11,12 +11,27 @@ const maxRunBytes = 64 << 10
 
 // BehindError says that a reader needs records that have left the log.
 type BehindError struct {
-	// At is where the reader stands, Oldest the oldest vector that it could go on from.
-	At, Oldest Vector
+	// At is where the reader stands.
+	At Vector
+	// Oldest is the oldest vector that it can go on from and still find in the log when it comes back:
+	// an eighth of the log newer than what leaves next, and nowhere before At.
+	Oldest Vector
 }
 
 func (e *BehindError) Error() string {
 	return fmt.Sprintf("records before the retained window are needed: at %v, oldest %v", e.At, e.Oldest)
+}
+
+// behind returns the error of a reader that stands at a vector before the log.
+func (l *Log) behind(at Vector) error {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	low, head := l.low.Load(), l.head.Load()
+	if head-low >= 64 { // else an eighth is nothing
+		low += (head - low) / 8
+	}
+	oldest := l.dir.Load().find(low).vectorAt(low).Max(l.starts)
+	return &BehindError{At: at.Clone(), Oldest: oldest.Max(at)}
 }
 
 // Start says where a subscription begins.
@@ -63,7 +78,7 @@ func (l *Log) Subscribe(existing, live *View, start Start) (*Subscription, error
 	switch {
 	case start.Cursor != nil:
 		if !start.Cursor.Covers(oldest) {
-			return nil, &BehindError{At: start.Cursor, Oldest: oldest}
+			return nil, l.behind(start.Cursor)
 		}
 		s.resume = start.Cursor.Clone()
 		s.pos = dir.firstBehind(s.resume, low, s.pos)
@@ -139,7 +154,7 @@ func (s *Subscription) keepUp() error {
 		s.skipTo(low)
 		return nil
 	}
-	return &BehindError{At: s.vector.Clone(), Oldest: s.log.Oldest()}
+	return s.log.behind(s.vector)
 }
 
 // nextOf delivers from one segment, up to end: skips what is not for the reader, then takes what
@@ -234,7 +249,8 @@ func (s *Subscription) newestMatching(limit int) uint64 {
 // firstBehind returns the first position, from low up to head, that a cursor does not cover.
 func (d directory) firstBehind(cursor Vector, low, head uint64) uint64 {
 	for i, segment := range d {
-		if i+1 < len(d) && cursor.Covers(d[i+1].start) {
+		// A segment behind head holds marks alone, and its start is not final.
+		if i+1 < len(d) && d[i+1].base <= head && cursor.Covers(d[i+1].start) {
 			continue
 		}
 		for pos := max(low, segment.base); pos < min(head, segment.end()); pos++ {

@@ -86,7 +86,7 @@ func (v *View) run(s *segment, from, to int) Run {
 	if f == nil {
 		f = &frames{cursor: s.start.Clone()}
 		if s.frames[v.slot].CompareAndSwap(nil, f) {
-			v.log.frames.add(s, v.slot, f)
+			v.log.frames.add(cached{segment: s, slot: v.slot, frames: f}, v.log.low.Load())
 		} else if f = s.frames[v.slot].Load(); f == nil {
 			f = &frames{cursor: s.start.Clone()} // made and dropped meanwhile: this one is ours alone
 			f.counted.Store(uncounted)
@@ -124,13 +124,14 @@ func (v *View) renderTo(s *segment, f *frames, n int) *rendered {
 		}
 		f.ends[i] = uint32(len(b))
 	}
-	v.log.frames.grow(f, int64(len(b)-len(r.bytes)))
+	v.log.frames.grow(f, int64(cap(b)-cap(r.bytes)))
 	r = &rendered{n: n, bytes: b}
 	f.done.Store(r)
 	return r
 }
 
-// frameCache keeps the rendered frames of all views within a budget, dropping the oldest made.
+// frameCache keeps the rendered frames of all views within a budget, dropping the oldest made first,
+// but never those of the newest segment, which nearly all readers share.
 type frameCache struct {
 	budget int
 	bytes  atomic.Int64
@@ -154,21 +155,40 @@ func (c *frameCache) size() int { return int(c.bytes.Load()) }
 func (c *frameCache) grow(f *frames, n int64) {
 	for counted := f.counted.Load(); counted != uncounted; counted = f.counted.Load() {
 		if f.counted.CompareAndSwap(counted, counted+n) {
-			c.bytes.Add(n)
+			if c.bytes.Add(n) > int64(c.budget) {
+				c.shrink()
+			}
 			return
 		}
 	}
 }
 
-// add enters new frames and drops the oldest ones where the budget is passed.
-func (c *frameCache) add(s *segment, slot int, f *frames) {
+// add enters new frames, unless their segment has left the log meanwhile.
+func (c *frameCache) add(m cached, low uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.made) > 0 && c.bytes.Load() > int64(c.budget) {
-		c.remove(c.made[0])
-		c.made = slices.Delete(c.made, 0, 1)
+	if m.segment.end() <= low {
+		c.remove(m)
+		return
 	}
-	c.made = append(c.made, cached{segment: s, slot: slot, frames: f})
+	c.made = append(c.made, m)
+}
+
+// shrink drops frames until the budget holds.
+func (c *frameCache) shrink() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	newest := uint64(0)
+	for _, m := range c.made {
+		newest = max(newest, m.segment.base)
+	}
+	c.made = slices.DeleteFunc(c.made, func(m cached) bool {
+		if c.bytes.Load() <= int64(c.budget) || m.segment.base == newest {
+			return false
+		}
+		c.remove(m)
+		return true
+	})
 }
 
 // drop forgets the frames of segments that have left the log.
@@ -187,5 +207,5 @@ func (c *frameCache) drop(gone []*segment) {
 // remove holds mu. Readers that hold the frames go on with them; nobody finds them any more.
 func (c *frameCache) remove(m cached) {
 	m.segment.frames[m.slot].CompareAndSwap(m.frames, nil)
-	c.bytes.Add(-m.frames.counted.Swap(uncounted))
+	c.bytes.Add(-max(0, m.frames.counted.Swap(uncounted)))
 }

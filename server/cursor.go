@@ -25,8 +25,10 @@ const (
 	kindCursor = 'c'
 	kindPage   = 'p'
 
-	maxPartitions  = 1 << 16
-	maxTokenLength = 1 << 20
+	maxPartitions = 1 << 16
+	// maxNewPartitions is how many partitions a cursor may have that this gateway has not heard of yet.
+	maxNewPartitions = 1000
+	maxTokenLength   = 1 << 20
 )
 
 var (

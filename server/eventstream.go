@@ -19,12 +19,16 @@ const sseIdle = 15 * time.Second
 
 // serveEventStream answers GET /payments/stream with server-sent events or NDJSON.
 func (s *Server) serveEventStream(w http.ResponseWriter, r *http.Request) {
-	out := &eventSink{w: w, writer: http.NewResponseController(w), timeout: s.cfg.WriteTimeout, format: s.formats.ndjson}
+	out := &eventSink{w: w, deadline: newWriteDeadline(w, s.cfg.WriteTimeout), format: s.formats.ndjson}
 	var idle time.Duration
 	if acceptsSSE(r) {
 		out.sse, out.format, idle = true, s.formats.sse, sseIdle
 	}
 	w.Header().Add("Vary", "Accept")
+	if r.Method == http.MethodHead { // the pattern lets it in, and a stream would never end
+		out.headers()
+		return
+	}
 	req, err := streamRequest(r)
 	if err == nil {
 		err = s.stream(r.Context(), req, out.format, out, idle)
@@ -52,21 +56,23 @@ func acceptsSSE(r *http.Request) bool {
 
 // eventSink writes a stream as server-sent events or NDJSON.
 type eventSink struct {
-	w       http.ResponseWriter
-	writer  *http.ResponseController
-	timeout time.Duration
-	format  format
-	sse     bool
-	opened  bool
+	w        http.ResponseWriter
+	deadline *writeDeadline
+	format   format
+	sse      bool
+	opened   bool
 }
 
 func (k *eventSink) open(cursor string) error {
+	if err := k.deadline.open(); err != nil {
+		return err
+	}
 	k.headers()
 	k.w.Header().Set(cursorHeader, cursor)
 	if k.sse {
-		return k.write(idBlock(cursor))
+		return k.message(idBlock(cursor))
 	}
-	return k.write(nil)
+	return k.flush()
 }
 
 func (k *eventSink) headers() {
@@ -82,23 +88,44 @@ func (k *eventSink) headers() {
 
 func (k *eventSink) send(run broadcast.Run) error { return k.write(run.Bytes()) }
 
-func (k *eventSink) heartbeat(cursor string) error { return k.write(k.format.heartbeat(cursor)) }
+func (k *eventSink) flush() error {
+	if err := k.deadline.before(0); err != nil {
+		return err
+	}
+	if err := k.deadline.control.Flush(); err != nil {
+		return gone(err)
+	}
+	return k.deadline.lift()
+}
+
+func (k *eventSink) heartbeat(cursor string) error { return k.message(k.format.heartbeat(cursor)) }
 
 // idle sends a block of an id alone, which moves a browser's Last-Event-ID without waking the page.
-func (k *eventSink) idle(cursor string) error { return k.write(idBlock(cursor)) }
+func (k *eventSink) idle(cursor string) error { return k.message(idBlock(cursor)) }
 
 func idBlock(cursor string) []byte { return append(appendID(nil, cursor), "\n\n"...) }
 
-// write writes and flushes under the write time-out.
+// message writes something that nothing follows at once.
+func (k *eventSink) message(b []byte) error {
+	if err := k.write(b); err != nil {
+		return err
+	}
+	return k.flush()
+}
+
+// write writes in pieces, so that the deadline sees what the client takes.
 func (k *eventSink) write(b []byte) error {
-	return within(k.writer, k.timeout, func() error {
-		if len(b) > 0 {
-			if _, err := k.w.Write(b); err != nil {
-				return err
-			}
+	for len(b) > 0 {
+		n := min(len(b), progress)
+		if err := k.deadline.before(n); err != nil {
+			return err
 		}
-		return k.writer.Flush()
-	})
+		if _, err := k.w.Write(b[:n]); err != nil {
+			return gone(err)
+		}
+		b = b[n:]
+	}
+	return nil
 }
 
 // end tells the client why the stream ends.
@@ -109,9 +136,9 @@ func (k *eventSink) end(err *connect.Error) {
 		if !k.opened {
 			k.headers()
 		}
-		_ = k.write(sseEnd(err)) // fails only with the connection
+		_ = k.message(sseEnd(err)) // fails only with the connection
 	case k.opened:
-		_ = k.write(append(append([]byte(`{"error":`), errorJSON(err)...), "}\n"...))
+		_ = k.message(append(append([]byte(`{"error":`), errorJSON(err)...), "}\n"...))
 	default:
 		k.w.Header().Set("Cache-Control", "no-store")
 		writeError(k.w, err)
@@ -128,6 +155,9 @@ func mayPass(err *connect.Error) bool {
 	}
 }
 
+// gapRetry is how soon a browser comes back after a gap.
+const gapRetry = 50 * time.Millisecond
+
 // sseEnd returns the last event of a stream: "gap", with the cursor to go on from as its id, where
 // payments can not be served; "unavailable" where only this gateway, or this moment, can not.
 func sseEnd(err *connect.Error) []byte {
@@ -142,7 +172,8 @@ func sseEnd(err *connect.Error) []byte {
 		case *paymentpb.StreamEnd:
 			id = m.GetCursor()
 			if err.Code() == connect.CodeOutOfRange {
-				event, id = "gap", m.GetOldestCursor()
+				// There is nothing to wait for, and the window moves on.
+				event, id, retry = "gap", m.GetOldestCursor(), gapRetry
 			}
 		case *errdetails.RetryInfo:
 			retry = m.GetRetryDelay().AsDuration()

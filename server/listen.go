@@ -53,7 +53,7 @@ func (s *Server) httpServer() (*http.Server, error) {
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug), // clients' doings
 		Protocols:         &http.Protocols{},
 	}
 	srv.Protocols.SetHTTP1(true)
@@ -67,6 +67,8 @@ func (s *Server) httpServer() (*http.Server, error) {
 		// A peer that vanished without a word is found by pings.
 		ReadIdleTimeout: 30 * time.Second,
 		PingTimeout:     15 * time.Second,
+		// A stream's own deadline waits in line behind a connection that is stuck; this one does not.
+		WriteByteTimeout: s.cfg.WriteTimeout,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("configure HTTP/2: %w", err)

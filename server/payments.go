@@ -17,6 +17,8 @@ import (
 const (
 	defaultPageSize = 50
 	maxPageSize     = 1000
+	// maxPageBytes keeps a page below the 4 MiB that gRPC clients take by default.
+	maxPageBytes = 3 << 20
 	// lagWait is how long a gateway waits to come as far as a page token made by another.
 	lagWait = 2 * time.Second
 )
@@ -56,7 +58,7 @@ func (s *Server) listPayments(ctx context.Context, req *paymentpb.ListPaymentsRe
 	if err != nil {
 		return nil, err
 	}
-	entries, next, more := s.log.Page(walk.at, walk.snapshot, filter, min(size, maxPageSize))
+	entries, next, more := s.log.Page(walk.at, walk.snapshot, filter, min(size, maxPageSize), maxPageBytes)
 	list := &paymentpb.PaymentList{
 		Payments:     make([]*paymentpb.Payment, len(entries)),
 		TotalCount:   int32(walk.total),

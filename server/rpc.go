@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/http"
 	"strings"
-	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -43,12 +41,13 @@ func (h rpc) StreamPayments(ctx context.Context, req *connect.Request[paymentpb.
 		f = h.server.formats.json
 	}
 	out := &rpcSink{
-		conn:    stream.Conn(),
-		format:  f,
-		writer:  deadlines(ctx),
-		timeout: h.server.cfg.WriteTimeout,
+		conn:     stream.Conn(),
+		format:   f,
+		deadline: newWriteDeadline(writerOf(ctx), h.server.cfg.WriteTimeout),
 	}
-	return h.server.seen(h.server.stream(ctx, req.Msg, f, out, 0))
+	err := h.server.stream(ctx, req.Msg, f, out, 0)
+	_ = out.deadline.before(0) // for the trailers, which connect writes
+	return h.server.seen(err)
 }
 
 // seen returns what a client sees of an error, and logs what it does not.
@@ -65,53 +64,57 @@ func (s *Server) seen(err error) error {
 
 // rpcSink writes frames as messages of a Connect handler's stream.
 type rpcSink struct {
-	conn    connect.StreamingHandlerConn
-	format  format
-	writer  *http.ResponseController
-	timeout time.Duration
+	conn     connect.StreamingHandlerConn
+	format   format
+	deadline *writeDeadline
 }
 
 func (k *rpcSink) open(cursor string) error {
+	if err := k.deadline.open(); err != nil {
+		return err
+	}
 	k.conn.ResponseHeader().Set(cursorHeader, cursor)
-	return k.within(func() error { return k.conn.Send(nil) })
+	return k.message(nil)
 }
 
+// send flushes every message: connect's Send does.
 func (k *rpcSink) send(run broadcast.Run) error {
-	return k.within(func() error {
-		for frame := range run.Frames() {
-			if err := k.conn.Send(encoded(frame[envelopeSize:])); err != nil {
-				return err
-			}
+	for frame := range run.Frames() {
+		if err := k.write(encoded(frame[envelopeSize:])); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
+
+func (k *rpcSink) flush() error { return k.deadline.lift() }
 
 func (k *rpcSink) heartbeat(cursor string) error {
-	return k.within(func() error { return k.conn.Send(encoded(k.format.heartbeat(cursor)[envelopeSize:])) })
+	return k.message(encoded(k.format.heartbeat(cursor)[envelopeSize:]))
 }
 
 func (k *rpcSink) idle(string) error { return nil }
 
-// within runs one write under the write time-out, which is lifted again: left standing it would end
-// a stream that merely waits.
-func (k *rpcSink) within(write func() error) error {
-	return within(k.writer, k.timeout, write)
+// message writes one message, or with nil the headers, and nothing behind it.
+func (k *rpcSink) message(message encoded) error {
+	if err := k.write(message); err != nil {
+		return err
+	}
+	return k.flush()
 }
 
-func within(w *http.ResponseController, timeout time.Duration, write func() error) error {
-	if timeout > 0 {
-		if err := w.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
-			return fmt.Errorf("set write deadline: %w", err)
-		}
+func (k *rpcSink) write(message encoded) error {
+	if err := k.deadline.before(len(message)); err != nil {
+		return err
 	}
-	if err := write(); err != nil {
+	var err error
+	if message == nil {
+		err = k.conn.Send(nil)
+	} else {
+		err = k.conn.Send(message)
+	}
+	if err != nil {
 		return gone(err)
-	}
-	if timeout > 0 {
-		if err := w.SetWriteDeadline(time.Time{}); err != nil {
-			return fmt.Errorf("lift write deadline: %w", err)
-		}
 	}
 	return nil
 }

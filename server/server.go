@@ -4,10 +4,12 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"connectrpc.com/connect"
 	connectcors "connectrpc.com/cors"
 	"connectrpc.com/grpchealth"
 	"connectrpc.com/grpcreflect"
@@ -50,6 +52,7 @@ const (
 	maxRequestBytes   = 64 << 10
 	maxHeaderBytes    = 64 << 10
 	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 30 * time.Second // of a request's body
 	idleTimeout       = 3 * time.Minute
 	// compressFrom is the size from which unary answers are compressed, where the client asks.
 	compressFrom = 1 << 10
@@ -81,24 +84,54 @@ func (s *Server) Subscribers() int { return int(s.subscribers.Load()) }
 // Handler returns the mux that serves everything on the port.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(paymentpbconnect.NewPaymentServiceHandler(rpc{s}, rpcOptions()...))
+	path, payments := paymentpbconnect.NewPaymentServiceHandler(rpc{s}, rpcOptions()...)
+	mux.Handle(path, s.timed(payments))
 
 	services := []string{paymentpbconnect.PaymentServiceName}
 	reflector := grpcreflect.NewStaticReflector(append(services, grpchealth.HealthV1ServiceName)...)
-	mux.Handle(grpcreflect.NewHandlerV1(reflector))
-	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector))
-	mux.Handle(grpchealth.NewHandler(health{s}))
+	limit := connect.WithReadMaxBytes(maxRequestBytes)
+	mux.Handle(grpcreflect.NewHandlerV1(reflector, limit))
+	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, limit))
+	mux.Handle(grpchealth.NewHandler(health{s}, limit))
 
 	compressed := compressing()
-	mux.Handle("GET /payments", compressed(http.HandlerFunc(s.serveList)))
-	mux.Handle("GET /payments/{id}", compressed(http.HandlerFunc(s.serveGet)))
-	mux.HandleFunc("GET /payments/stream", s.serveEventStream)
+	mux.Handle("GET /payments", s.timed(compressed(http.HandlerFunc(s.serveList))))
+	mux.Handle("GET /payments/{id}", s.timed(compressed(http.HandlerFunc(s.serveGet))))
+	mux.Handle("GET /payments/stream", s.timed(http.HandlerFunc(s.serveEventStream)))
 	mux.HandleFunc("GET /healthz", serveHealthz)
 	mux.HandleFunc("GET /readyz", s.serveReadyz)
 	if s.cfg.Page != nil {
-		mux.Handle("GET /{$}", compressed(s.cfg.Page))
+		mux.Handle("GET /{$}", s.timed(compressed(s.cfg.Page)))
 	}
-	return withWriter(s.withCORS(http.MaxBytesHandler(mux, maxRequestBytes)))
+	return withWriter(s.logPanics(s.withCORS(http.MaxBytesHandler(mux, maxRequestBytes))))
+}
+
+// timed bounds how long a request may take to arrive and its answer to be taken. A stream lifts both
+// once it is open; what is left on a kept connection is replaced by its next request.
+func (s *Server) timed(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control, now := http.NewResponseController(w), time.Now()
+		_ = control.SetReadDeadline(now.Add(readTimeout)) // a writer without deadlines has none to keep
+		if s.cfg.WriteTimeout > 0 {
+			_ = control.SetWriteDeadline(now.Add(s.cfg.WriteTimeout))
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// logPanics puts a handler's panic into the log, where net/http's own line is not shown.
+func (s *Server) logPanics(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil {
+				if p != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+					s.cfg.Logger.Error("handler panicked", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+				}
+				panic(http.ErrAbortHandler)
+			}
+		}()
+		h.ServeHTTP(w, r)
+	})
 }
 
 // ready returns the error of a call that comes before the log has caught up, or while draining.
@@ -154,8 +187,8 @@ func withWriter(h http.Handler) http.Handler {
 	})
 }
 
-// deadlines returns what sets deadlines on the response of a handler's context.
-func deadlines(ctx context.Context) *http.ResponseController {
+// writerOf returns the ResponseWriter of a handler's context.
+func writerOf(ctx context.Context) http.ResponseWriter {
 	w, _ := ctx.Value(writerKey{}).(http.ResponseWriter)
-	return http.NewResponseController(w)
+	return w
 }

@@ -18,13 +18,14 @@ const cursorHeader = "Paystream-Cursor"
 // minHeartbeat keeps a client from asking for a flood.
 const minHeartbeat = 100 * time.Millisecond
 
-// sink writes one stream in one protocol. Every method ends with what it wrote sent off, and fails
-// only when the client is gone or too slow.
+// sink writes one stream in one protocol. Every method but send ends with what was written sent off.
+// All fail only when the client is gone or takes nothing for too long.
 type sink interface {
 	// open sends the headers and the first cursor.
 	open(cursor string) error
-	// send sends events, each as a message of its own.
+	// send writes events, each as a message of its own.
 	send(run broadcast.Run) error
+	flush() error
 	// heartbeat sends an event without a payment.
 	heartbeat(cursor string) error
 	// idle keeps what lies between awake; it is called after idleEvery without a write.
@@ -54,6 +55,27 @@ func (s *Server) stream(ctx context.Context, req *paymentpb.StreamPaymentsReques
 	clock := newIdleClock(beat, idleEvery)
 	defer clock.stop()
 	for {
+		if err := s.sendAll(ctx, sub, out, clock); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-s.draining:
+		case <-sub.Ready():
+		case <-clock.timer.C:
+			if err := clock.tick(out, s.cursor(sub.Vector())); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// flushAt is how much is written at the most before it is sent off while more is waiting.
+const flushAt = 64 << 10
+
+// sendAll sends until the subscription has caught up, and what it has sent is on its way.
+func (s *Server) sendAll(ctx context.Context, sub *broadcast.Subscription, out sink, clock *idleClock) error {
+	for unsent := 0; ; {
 		if err := s.mayGoOn(ctx, sub); err != nil {
 			return err
 		}
@@ -66,17 +88,16 @@ func (s *Server) stream(ctx context.Context, req *paymentpb.StreamPaymentsReques
 				return err
 			}
 			clock.wrote()
-			continue
 		}
-		select {
-		case <-ctx.Done():
-		case <-s.draining:
-		case <-sub.Ready():
-		case <-clock.timer.C:
-			err = clock.tick(out, s.cursor(sub.Vector()))
+		unsent += len(run.Bytes())
+		if unsent >= flushAt || (run.Len() == 0 && unsent > 0) {
+			if err := out.flush(); err != nil {
+				return err
+			}
+			unsent = 0
 		}
-		if err != nil {
-			return err
+		if run.Len() == 0 {
+			return nil
 		}
 	}
 }
@@ -119,6 +140,10 @@ func (s *Server) subscribe(req *paymentpb.StreamPaymentsRequest, f format) (*bro
 	case req.GetCursor() != "":
 		if start.Cursor, err = parseCursor(req.GetCursor(), s.source.Fingerprint()); err != nil {
 			return nil, 0, cursorError(err)
+		}
+		// Another gateway may know of more partitions already, but not of any number.
+		if len(start.Cursor) > len(s.log.Newest())+maxNewPartitions {
+			return nil, 0, cursorError(errMalformed)
 		}
 	case req.GetSince() != nil:
 		return nil, 0, connect.NewError(connect.CodeUnimplemented,

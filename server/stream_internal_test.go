@@ -24,6 +24,7 @@ func (s *timed) note(what string) error {
 
 func (s *timed) open(string) error        { return s.note("open") }
 func (s *timed) send(broadcast.Run) error { return s.note("event") }
+func (s *timed) flush() error             { return nil }
 func (s *timed) heartbeat(string) error   { return s.note("heartbeat") }
 func (s *timed) idle(string) error        { return s.note("idle") }
 

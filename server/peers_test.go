@@ -1,0 +1,215 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	paymentpb "paystream/gen/payment"
+	"paystream/gen/payment/paymentpbconnect"
+)
+
+// Clients that do what no library would.
+
+// raw opens a connection with a small receive window and writes a request on it.
+func raw(t *testing.T, address, request string) *net.TCPConn {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	tcp := conn.(*net.TCPConn)
+	if err := tcp.SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(tcp, request); err != nil {
+		t.Fatal(err)
+	}
+	return tcp
+}
+
+func large(id string) *paymentpb.Payment {
+	p := sample(id, paymentpb.Provider_PROVIDER_STRIPE, paymentpb.PaymentStatus_STATUS_PENDING)
+	p.Metadata = map[string]string{"filler": strings.Repeat("x", 20_000)}
+	return p
+}
+
+func TestHEADOfAStreamEnds(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	conn := raw(t, g.address, "HEAD /payments/stream HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	answers, err := io.ReadAll(conn)
+	if err != nil || strings.Count(string(answers), "HTTP/1.1 200") != 2 {
+		t.Errorf("%v, answers:\n%s", err, answers)
+	}
+}
+
+func TestAnswersNobodyReadsAreDropped(t *testing.T) { // alone: it counts goroutines
+	g := start(t, func(s *settings) { s.WriteTimeout = 300 * time.Millisecond })
+	for i := range 1000 {
+		g.publish(t, 0, large(fmt.Sprint(i)))
+	}
+	before := runtime.NumGoroutine()
+	for range 20 {
+		raw(t, g.address, "GET /payments?limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n")
+	}
+	eventually(t, "the handlers run", func() bool { return runtime.NumGoroutine() > before+10 })
+	eventually(t, "the handlers are gone", func() bool { return runtime.NumGoroutine() <= before+5 })
+}
+
+func TestPagesAreBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	for i := range 400 {
+		g.publish(t, 0, large(fmt.Sprint(i)))
+	}
+	seen := 0
+	token := ""
+	for {
+		res, body := call(t, http.MethodGet, "http://"+g.address+"/payments?limit=1000&cursor="+token, nil, "")
+		if res.StatusCode != http.StatusOK || len(body) > 4<<20 {
+			t.Fatalf("%s with %d bytes, want less than a gRPC client takes", res.Status, len(body))
+		}
+		seen += strings.Count(body, `"currency"`)
+		_, rest, _ := strings.Cut(strings.ReplaceAll(body, `": "`, `":"`), `"nextCursor":"`)
+		if token, _, _ = strings.Cut(rest, `"`); token == "" {
+			break
+		}
+	}
+	if seen != 400 {
+		t.Errorf("%d payments in all pages, want 400", seen)
+	}
+}
+
+// TestStuckHTTP2ConnectionIsClosed reads nothing, but gives signs of life.
+func TestStuckHTTP2ConnectionIsClosed(t *testing.T) {
+	t.Parallel()
+	g := start(t, func(s *settings) { s.WriteTimeout = 500 * time.Millisecond })
+	conn := raw(t, g.address, http2.ClientPreface)
+	framer := http2.NewFramer(conn, nil)
+	const window = 1 << 30
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: window}))
+	check(framer.WriteWindowUpdate(0, window))
+	var headers bytes.Buffer
+	encoder := hpack.NewEncoder(&headers)
+	for _, field := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "x"}, {":path", "/payments/stream"}} {
+		check(encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}))
+	}
+	check(framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: headers.Bytes(), EndStream: true, EndHeaders: true}))
+	eventually(t, "it is a subscriber", func() bool { return g.Subscribers() == 1 })
+	for i := range 2000 {
+		g.publish(t, 0, large(fmt.Sprint(i)))
+	}
+	eventually(t, "it is closed", func() bool {
+		_ = framer.WriteWindowUpdate(0, 1) // fails once it is
+		time.Sleep(50 * time.Millisecond)
+		return g.Subscribers() == 0
+	})
+}
+
+// TestSlowButSteadyReaderStays takes little, but takes it.
+func TestSlowButSteadyReaderStays(t *testing.T) {
+	t.Parallel()
+	g := start(t, func(s *settings) { s.WriteTimeout = time.Second })
+	conn := raw(t, g.address, "GET /payments/stream HTTP/1.1\r\nHost: x\r\n\r\n")
+	eventually(t, "it is a subscriber", func() bool { return g.Subscribers() == 1 })
+	for i := range 1000 {
+		g.publish(t, 0, large(fmt.Sprint(i)))
+	}
+	reader := bufio.NewReader(conn)
+	for begin := time.Now(); time.Since(begin) < 4*time.Second; time.Sleep(50 * time.Millisecond) {
+		if _, err := io.CopyN(io.Discard, reader, 8<<10); err != nil {
+			t.Fatalf("closed after %v: %v", time.Since(begin), err)
+		}
+	}
+}
+
+func TestInflatedRequestsAreRefused(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	var bomb bytes.Buffer
+	w := gzip.NewWriter(&bomb)
+	if _, err := w.Write(make([]byte, 10<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, method := range []string{"/grpc.health.v1.Health/Check", paymentpbconnect.PaymentServiceGetPaymentProcedure} {
+		_, body := call(t, http.MethodPost, "http://"+g.address+method,
+			http.Header{"Content-Type": {"application/proto"}, "Content-Encoding": {"gzip"}}, bomb.String())
+		if !strings.Contains(body, "resource_exhausted") {
+			t.Errorf("%s with 10 MiB in %d bytes: %.200s", method, bomb.Len(), body)
+		}
+	}
+}
+
+// TestBrowserComesBackAfterAGap is an EventSource on a window that is full and moving: it must get
+// going again, and not meet one gap after another.
+func TestBrowserComesBackAfterAGap(t *testing.T) {
+	t.Parallel()
+	g := start(t, func(s *settings) { s.limits.Records = 1000 })
+	g.publishIDs(t, 0, ids("p", 2000)...)
+	id := oldCursor(t)
+	for attempt := range 3 {
+		e := browse(t, g.address, id)
+		if e.name != "gap" && attempt > 0 {
+			return // a payment
+		}
+		if e.name != "gap" || e.retry > time.Second {
+			t.Fatalf("attempt %d: event %q, retry %v", attempt, e.name, e.retry)
+		}
+		id = e.id
+		g.publishIDs(t, 0, ids("while it waits", 100)...)
+	}
+	t.Error("gap after gap")
+}
+
+type browserEvent struct {
+	name, id string
+	retry    time.Duration
+}
+
+// browse returns the first event of a stream that has data.
+func browse(t *testing.T, address, lastEventID string) browserEvent {
+	t.Helper()
+	conn := raw(t, address, "GET /payments/stream HTTP/1.0\r\nAccept: text/event-stream\r\nLast-Event-ID: "+lastEventID+"\r\n\r\n")
+	reader := bufio.NewReader(conn)
+	var e browserEvent
+	for {
+		line, err := reader.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		field, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), ": ")
+		switch field {
+		case "event":
+			e.name = value
+		case "id":
+			e.id = value
+		case "retry":
+			e.retry, _ = time.ParseDuration(value + "ms")
+		case "data":
+			return e
+		}
+	}
+}
