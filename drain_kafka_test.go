@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -29,9 +30,9 @@ func TestSIGTERMEndsStreamsWithTheirCursor(t *testing.T) {
 	first.awaitReady(t)
 	cursor := first.open(t, "").FirstCursor()
 	protocols := clienttest.Protocols()
-	results := make(chan drained, len(protocols))
+	results, ctx := make(chan drained, len(protocols)), patiently(t)
 	for _, p := range protocols {
-		go func() { results <- drain(t, p, first.address, cursor) }()
+		go func() { results <- drain(ctx, p, first.address, cursor) }()
 	}
 	soon(t, "all have joined", func() error {
 		if n := int(first.metric(t, "paystream_subscribers")); n < len(protocols) {
@@ -68,7 +69,7 @@ func TestSIGTERMEndsStreamsWithTheirCursor(t *testing.T) {
 		if len(d.read) == 0 || left.len() == 0 {
 			t.Errorf("%s: %d read before and %d left: this shows little", d.protocol.Name, len(d.read), left.len())
 		}
-		if err := left.readFrom(t, d.protocol, second, d.end.End.GetCursor()); err != nil {
+		if err := left.readFrom(patiently(t), d.protocol, second, d.end.End.GetCursor()); err != nil {
 			t.Errorf("%s, behind %d: %v", d.protocol.Name, len(d.read), err)
 		}
 	}
@@ -83,11 +84,11 @@ type drained struct {
 }
 
 // drain reads to the end.
-func drain(t *testing.T, p clienttest.Protocol, address, cursor string) (d drained) {
+func drain(ctx context.Context, p clienttest.Protocol, address, cursor string) (d drained) {
 	d.protocol = p
 	c := p.Dial(address)
 	defer c.Close()
-	s, err := c.Open(t.Context(), &paymentpb.StreamPaymentsRequest{Cursor: cursor})
+	s, err := c.Open(ctx, &paymentpb.StreamPaymentsRequest{Cursor: cursor})
 	if err != nil {
 		d.err = err
 		return d

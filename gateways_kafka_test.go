@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -81,18 +82,17 @@ func TestResumeOnAnotherGateway(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := left.readFrom(t, p, gateways[1-from], orders[from][read-1].GetCursor()); err != nil {
+		if err := left.readFrom(patiently(t), p, gateways[1-from], orders[from][read-1].GetCursor()); err != nil {
 			t.Errorf("%s, behind %d of %d of gateway %d: %v", p.Name, read, h.len(), from, err)
 		}
 	}
 }
 
 // readFrom reads the rest from a gateway.
-func (r *rest) readFrom(t *testing.T, p clienttest.Protocol, i *instance, cursor string) error {
-	t.Helper()
+func (r *rest) readFrom(ctx context.Context, p clienttest.Protocol, i *instance, cursor string) error {
 	c := p.Dial(i.address)
 	defer c.Close()
-	s, err := c.Open(t.Context(), &paymentpb.StreamPaymentsRequest{Cursor: cursor})
+	s, err := c.Open(ctx, &paymentpb.StreamPaymentsRequest{Cursor: cursor})
 	if err != nil {
 		return err
 	}
@@ -107,13 +107,13 @@ func TestHopBetweenGateways(t *testing.T) {
 	w := newTurmoil(t, k)
 	chance := seeded(t)
 	gateways := startTwo(t, kafkaEnv(w.k, w.topic), func() { w.round(t) }, func() { w.round(t) })
-	got := make(chan history, 1)
+	got, ctx := make(chan history, 1), patiently(t)
 	cursor := gateways[0].open(t, "").FirstCursor()
 	var hopErr error
 	hops := 0
 	go func() {
 		var h history
-		h, hops, hopErr = hop(t, gateways, cursor, chance)
+		h, hops, hopErr = hop(ctx, gateways, cursor, chance)
 		got <- h
 	}()
 	for range 10 {
@@ -135,12 +135,12 @@ func TestHopBetweenGateways(t *testing.T) {
 const lastID = "pay-last"
 
 // hop reads until the last payment of every partition has come.
-func hop(t *testing.T, gateways [2]*instance, cursor string, chance *rand.Rand) (h history, hops int, err error) {
+func hop(ctx context.Context, gateways [2]*instance, cursor string, chance *rand.Rand) (h history, hops int, err error) {
 	h = make(history, turmoilPartitions)
 	protocols := clienttest.Protocols()
 	for lasts := 0; lasts < turmoilPartitions; hops++ {
 		c := protocols[chance.IntN(len(protocols))].Dial(gateways[hops%2].address)
-		s, err := c.Open(t.Context(), &paymentpb.StreamPaymentsRequest{Cursor: cursor})
+		s, err := c.Open(ctx, &paymentpb.StreamPaymentsRequest{Cursor: cursor})
 		if err != nil {
 			return h, hops, err
 		}

@@ -193,6 +193,14 @@ func soon(t *testing.T, what string, check func() error) {
 	}
 }
 
+// patiently returns a context for streams: what does not come fails the test rather than stop it.
+func patiently(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 // logged keeps what a gateway logs, a line of JSON each.
 type logged struct {
 	mu   sync.Mutex

@@ -95,7 +95,7 @@ type gift struct {
 func (i *instance) open(t *testing.T, cursor string) clienttest.Stream {
 	t.Helper()
 	c := clienttest.DialGRPC(i.address)
-	s, err := c.Open(t.Context(), &paymentpb.StreamPaymentsRequest{Cursor: cursor})
+	s, err := c.Open(patiently(t), &paymentpb.StreamPaymentsRequest{Cursor: cursor})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,7 +103,7 @@ func (i *instance) refusesCalls(t *testing.T, reason string) {
 	t.Helper()
 	for _, p := range clienttest.Protocols() {
 		c := p.Dial(i.address)
-		stream, err := c.Open(t.Context(), &paymentpb.StreamPaymentsRequest{})
+		stream, err := c.Open(patiently(t), &paymentpb.StreamPaymentsRequest{})
 		if err == nil {
 			_, err = stream.Next()
 			stream.Close()
@@ -183,7 +183,7 @@ func TestPartitionAddedWhileRunning(t *testing.T) {
 	k.Produce(t, topic, placed(append(next, 0), 10)...)
 	c.awaitDone(t)
 
-	again, err := follow(t.Context(), clienttest.Protocols()[0], i.address, 2, &paymentpb.StreamPaymentsRequest{Cursor: cursor})
+	again, err := follow(patiently(t), clienttest.Protocols()[0], i.address, 2, &paymentpb.StreamPaymentsRequest{Cursor: cursor})
 	if err != nil {
 		t.Fatal(err)
 	}
