@@ -21,18 +21,21 @@ import (
 	"paystream/internal/kafkatest"
 )
 
-// TestSIGTERMEndsStreamsWithTheirCursor stops a gateway while payments come: every subscriber is told
-// where to go on, and the next gateway gives it just what follows.
+// TestSIGTERMEndsStreamsWithTheirCursor stops a gateway whose subscribers are behind it: every one is
+// told where it is to go on, and the next gateway gives it just what follows.
 func TestSIGTERMEndsStreamsWithTheirCursor(t *testing.T) {
 	w := newTurmoil(t, kafkatest.Shared(t))
 	w.round(t)
+	w.plain.Produce(t, w.topic, bulk(100)...)
+	w.round(t)
 	first := startProcess(t, kafkaEnv(w.k, w.topic)...)
 	first.awaitReady(t)
-	cursor := first.open(t, "").FirstCursor()
+	cursor := first.beginning(t)
 	protocols := clienttest.Protocols()
 	results, ctx := make(chan drained, len(protocols)), patiently(t)
+	stopped := make(chan struct{})
 	for _, p := range protocols {
-		go func() { results <- drain(ctx, p, first.address, cursor) }()
+		go func() { results <- drain(ctx, p, first.address, cursor, stopped) }()
 	}
 	soon(t, "all have joined", func() error {
 		if n := int(first.metric(t, "paystream_subscribers")); n < len(protocols) {
@@ -40,12 +43,17 @@ func TestSIGTERMEndsStreamsWithTheirCursor(t *testing.T) {
 		}
 		return nil
 	})
-	for n := range 4 {
-		if n == 2 {
-			first.stop()
+	time.Sleep(200 * time.Millisecond) // the buffers fill
+	first.stop()
+	soon(t, "it takes nobody any more", func() error {
+		conn, err := net.Dial("tcp", first.address)
+		if err != nil {
+			return nil //nolint:nilerr // as wanted
 		}
-		w.round(t)
-	}
+		conn.Close()
+		return errors.New("connected")
+	})
+	close(stopped)
 	first.awaitEnd(t)
 	if first.err != nil {
 		t.Errorf("the gateway ended with %v, want exit code 0", first.err)
@@ -83,10 +91,10 @@ type drained struct {
 	end      *clienttest.EndedError // err, if it is one
 }
 
-// drain reads to the end.
-func drain(ctx context.Context, p clienttest.Protocol, address, cursor string) (d drained) {
+// drain reads a little, and on to the end when the gateway stops.
+func drain(ctx context.Context, p clienttest.Protocol, address, cursor string, stopped chan struct{}) (d drained) {
 	d.protocol = p
-	c := p.Dial(address)
+	c := p.Dial(address, clienttest.SmallBuffers)
 	defer c.Close()
 	s, err := c.Open(ctx, &paymentpb.StreamPaymentsRequest{Cursor: cursor})
 	if err != nil {
@@ -106,6 +114,9 @@ func drain(ctx context.Context, p clienttest.Protocol, address, cursor string) (
 			return d
 		}
 		d.read = append(d.read, at)
+		if len(d.read) == 10 {
+			<-stopped
+		}
 	}
 }
 
@@ -115,14 +126,7 @@ func TestStalledSubscriberHoldsTheDrain(t *testing.T) {
 	k := kafkatest.Shared(t)
 	topic := kafkatest.TopicName(t)
 	k.CreateTopic(t, topic, 1, nil)
-	filler := strings.Repeat("x", 200_000)
-	var records []*kgo.Record
-	for n := range 100 { // 20 MB: more than all buffers in between
-		id := fmt.Sprint("pay-", n)
-		records = append(records, &kgo.Record{Key: []byte(id), Value: fmt.Appendf(nil,
-			`{"id":%q,"amount":"1","currency":"EUR","metadata":{"filler":%q}}`, id, filler)})
-	}
-	k.Produce(t, topic, records...)
+	k.Produce(t, topic, bulk(100)...)
 
 	for _, tt := range []struct {
 		name    string
@@ -177,4 +181,17 @@ func TestStalledSubscriberHoldsTheDrain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// bulk returns payments of 200 kB each in partition 0: a hundred are more than all buffers between a
+// gateway and a client.
+func bulk(n int) []*kgo.Record {
+	filler := strings.Repeat("x", 200_000)
+	var records []*kgo.Record
+	for i := range n {
+		id := fmt.Sprint("pay-bulk-", i)
+		records = append(records, &kgo.Record{Key: []byte(id), Value: fmt.Appendf(nil,
+			`{"id":%q,"amount":"1","currency":"EUR","metadata":{"filler":%q}}`, id, filler)})
+	}
+	return records
 }

@@ -57,7 +57,7 @@ func TestResumeOnAnotherGateway(t *testing.T) {
 	var orders [2][]*paymentpb.PaymentEvent
 	for i, g := range gateways {
 		g.awaitCurrent(t, w)
-		s := g.open(t, g.open(t, "").FirstCursor())
+		s := g.open(t, g.beginning(t))
 		for range h.len() {
 			event, err := s.Next()
 			if err != nil {
@@ -108,7 +108,7 @@ func TestHopBetweenGateways(t *testing.T) {
 	chance := seeded(t)
 	gateways := startTwo(t, kafkaEnv(w.k, w.topic), func() { w.round(t) }, func() { w.round(t) })
 	got, ctx := make(chan history, 1), patiently(t)
-	cursor := gateways[0].open(t, "").FirstCursor()
+	cursor := gateways[0].beginning(t)
 	var hopErr error
 	hops := 0
 	go func() {

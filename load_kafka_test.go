@@ -109,7 +109,7 @@ func (i *instance) writing(t *testing.T) int {
 	n := 0
 	_, profile := i.goroutines(t)
 	for block := range strings.SplitSeq(strings.TrimSpace(profile), "\n\n") {
-		if strings.Contains(block, "paystream/server.within") {
+		if strings.Contains(block, "Sink).write") {
 			n += int(count(t, block, `(?m)^(\d+) @`))
 		}
 	}

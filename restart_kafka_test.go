@@ -30,7 +30,7 @@ func TestKilledAndRestarted(t *testing.T) {
 	}
 	h := w.history(t)
 	first.awaitCurrent(t, w)
-	cursor := first.open(t, "").FirstCursor()
+	cursor := first.beginning(t)
 	before, states := first.given(t, cursor, h.len()), first.states(t)
 	if diff := cmp.Diff(w.states(t), states); diff != "" {
 		t.Errorf("latest states (-Kafka's +the gateway's):\n%s", diff)
@@ -104,6 +104,19 @@ func (i *instance) open(t *testing.T, cursor string) clienttest.Stream {
 		c.Close()
 	})
 	return s
+}
+
+// beginning returns the cursor from which everything retained comes.
+func (i *instance) beginning(t *testing.T) string {
+	t.Helper()
+	c := clienttest.DialGRPC(i.address)
+	defer c.Close()
+	s, err := c.Open(patiently(t), &paymentpb.StreamPaymentsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	return s.FirstCursor()
 }
 
 // states returns the number of the latest state of each payment.
