@@ -2,7 +2,8 @@
 //
 // It is pure. What Decode returns depends on its arguments alone, so every gateway makes the same
 // Payment of the same record, at any time. It keeps no reference to the value and does not change
-// it, and it is safe for concurrent use.
+// it, and it is safe for concurrent use. Order is none of its business, loss is not possible (a record
+// is a Payment or a *Rejection, never neither), and it blocks on nothing.
 //
 // Money is exact: an amount is read from its decimal text, never through a float. The double in
 // Payment.amount is the one nearest to the exact value, and Payment.amount_minor, where set, is

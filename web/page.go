@@ -1,5 +1,6 @@
 // Package web holds what the gateway shows in a browser. So far that is one page, without scripts,
-// that says what runs here and how to subscribe.
+// that says what runs here and how to subscribe: made once, served from memory, blocking on nothing.
+// It shows no payment, so order and loss are none of its business.
 package web
 
 import (
