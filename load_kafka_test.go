@@ -103,13 +103,16 @@ func (i *instance) goroutines(t *testing.T) (n int, profile string) {
 	return n, profile
 }
 
-// writing returns how many subscribers' goroutines are in a write.
+// writing returns how many streams do anything but wait for something to send.
 func (i *instance) writing(t *testing.T) int {
 	t.Helper()
 	n := 0
 	_, profile := i.goroutines(t)
 	for block := range strings.SplitSeq(strings.TrimSpace(profile), "\n\n") {
-		if strings.Contains(block, "Sink).write") {
+		const stream = "paystream/server.(*Server).stream+"
+		_, frames, _ := strings.Cut(block, "\n#")
+		innermost, _, _ := strings.Cut(frames, "\n")
+		if strings.Contains(block, stream) && !strings.Contains(innermost, stream) {
 			n += int(count(t, block, `(?m)^(\d+) @`))
 		}
 	}

@@ -67,11 +67,14 @@ func TestKilledAndRestarted(t *testing.T) {
 	if !ok || end.Code != connect.CodeOutOfRange || end.End.GetOldestCursor() == "" {
 		t.Fatalf("a cursor from before the window: %v, want OutOfRange and the oldest cursor", err)
 	}
+	if _, err := third.open(t, end.End.GetOldestCursor()).Next(); err != nil {
+		t.Errorf("from the oldest cursor: %v", err)
+	}
 	retained := int(third.metric(t, "paystream_retained_payments"))
 	if retained == 0 || retained > 100 {
 		t.Errorf("the small gateway has %d payments", retained)
 	}
-	for at, got := range third.given(t, end.End.GetOldestCursor(), retained) {
+	for at, got := range third.given(t, third.beginning(t), retained) {
 		if diff := cmp.Diff(before[at], got); diff != "" {
 			t.Errorf("%v, in the small gateway (-before +after):\n%s", at, diff)
 		}
