@@ -78,7 +78,7 @@ func TestSIGTERMEndsStreamsWithTheirCursor(t *testing.T) {
 			t.Errorf("%s: %d read before and %d left: this shows little", d.protocol.Name, len(d.read), left.len())
 		}
 		if err := left.readFrom(patiently(t), d.protocol, second, d.end.End.GetCursor()); err != nil {
-			t.Errorf("%s, behind %d: %v", d.protocol.Name, len(d.read), err)
+			t.Fatalf("%s, behind %d: %v", d.protocol.Name, len(d.read), err)
 		}
 	}
 }

@@ -83,7 +83,7 @@ func TestResumeOnAnotherGateway(t *testing.T) {
 			}
 		}
 		if err := left.readFrom(patiently(t), p, gateways[1-from], orders[from][read-1].GetCursor()); err != nil {
-			t.Errorf("%s, behind %d of %d of gateway %d: %v", p.Name, read, h.len(), from, err)
+			t.Fatalf("%s, behind %d of %d of gateway %d: %v", p.Name, read, h.len(), from, err)
 		}
 	}
 }
