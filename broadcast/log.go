@@ -12,6 +12,10 @@ import (
 // the index of keys.
 const entryOverhead = 144
 
+// grace is the part of the retained entries, one in so many, that stays readable behind the oldest
+// one. A reader that is told the oldest vector would else find, once it is back, that it has left.
+const grace = 8
+
 // Label is a small number by which filters select records; at most 63.
 type Label uint8
 
@@ -79,6 +83,7 @@ type Log struct {
 	// Published for readers, who take no lock.
 	dir  atomic.Pointer[directory]
 	low  atomic.Uint64 // the oldest retained position
+	last atomic.Uint64 // the oldest position that can still be read: see grace
 	head atomic.Uint64 // the position behind the last record; marks behind it are not final
 	wake atomic.Pointer[chan struct{}]
 
@@ -98,7 +103,7 @@ func New(limits Limits) *Log {
 	l.frames.budget = defaultFrameBytes
 	if limits.Bytes > 0 {
 		l.frames.budget = min(l.frames.budget, limits.Bytes/4)
-		l.entryBytes = limits.Bytes - l.frames.budget
+		l.entryBytes = (limits.Bytes - l.frames.budget) / (grace + 1) * grace
 	}
 	l.dir.Store(&directory{&segment{}})
 	wake := make(chan struct{})
@@ -189,11 +194,13 @@ func (l *Log) Stats() Stats {
 	return Stats{Records: l.records, Bytes: l.bytes, FrameBytes: l.frames.size()}
 }
 
-// oldest holds mu. A partition that was opened at a position still retained begins where it was
-// opened, and not, as the vector before that position has it, at 0.
-func (l *Log) oldest() Vector {
-	low := l.low.Load()
-	return l.dir.Load().find(low).vectorAt(low).Max(l.starts)
+// oldest holds mu.
+func (l *Log) oldest() Vector { return l.at(l.low.Load()) }
+
+// at holds mu and returns where a reader stands before a position. A partition that was opened
+// behind it begins where it was opened, and not, as the vector there has it, at 0.
+func (l *Log) at(pos uint64) Vector {
+	return l.dir.Load().find(pos).vectorAt(pos).Max(l.starts)
 }
 
 // since returns from when a record's age counts.
@@ -289,11 +296,13 @@ func (l *Log) evict(now time.Time) {
 		l.bytes -= e.weight() + entryOverhead*int(pos-low+1)
 		low = pos + 1
 	}
+	last := low - min(low, (l.tail-low)/grace)
 	i := 0
-	for i < len(dir)-1 && dir[i].end() <= low {
+	for i < len(dir)-1 && dir[i].end() <= last {
 		i++
 	}
 	l.low.Store(low)
+	l.last.Store(max(last, l.last.Load()))
 	if i > 0 {
 		kept := slices.Clone(dir[i:])
 		l.dir.Store(&kept)

@@ -13,8 +13,8 @@ const maxRunBytes = 64 << 10
 type BehindError struct {
 	// At is where the reader stands.
 	At Vector
-	// Oldest is the oldest vector that it can go on from and still find in the log when it comes back:
-	// an eighth of the log newer than what leaves next, and nowhere before At.
+	// Oldest is the oldest vector that it can go on from, in no partition before At. It stays good for
+	// a while, as the log moves on.
 	Oldest Vector
 }
 
@@ -26,12 +26,7 @@ func (e *BehindError) Error() string {
 func (l *Log) behind(at Vector) error {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	low, head := l.low.Load(), l.head.Load()
-	if head-low >= 64 { // else an eighth is nothing
-		low += (head - low) / 8
-	}
-	oldest := l.dir.Load().find(low).vectorAt(low).Max(l.starts)
-	return &BehindError{At: at.Clone(), Oldest: oldest.Max(at)}
+	return &BehindError{At: at.Clone(), Oldest: l.oldest().Max(at)}
 }
 
 // Start says where a subscription begins.
@@ -70,18 +65,19 @@ func (l *Log) Subscribe(existing, live *View, start Start) (*Subscription, error
 	l.mu.RLock()
 	s.pos = l.head.Load()
 	s.vector = l.newest.Clone()
-	oldest := l.oldest()
-	low := l.low.Load()
+	oldest, low := l.oldest(), l.low.Load()
+	last := l.last.Load()
+	lastAt := l.at(last)
 	dir := *l.dir.Load()
 	l.mu.RUnlock()
 
 	switch {
 	case start.Cursor != nil:
-		if !start.Cursor.Covers(oldest) {
+		if !start.Cursor.Covers(lastAt) {
 			return nil, l.behind(start.Cursor)
 		}
 		s.resume = start.Cursor.Clone()
-		s.pos = dir.firstBehind(s.resume, low, s.pos)
+		s.pos = dir.firstBehind(s.resume, last, s.pos)
 		s.vector = s.resume.Clone()
 	case start.Existing:
 		s.snapshot, s.snapshotAt = s.pos, s.vector
@@ -146,12 +142,14 @@ func (s *Subscription) Next() (Run, error) {
 
 // keepUp checks that the position is retained. What the snapshot's phase has not reached may leave.
 func (s *Subscription) keepUp() error {
-	low := s.log.low.Load()
-	if s.pos >= low {
+	low, last := s.log.low.Load(), s.log.last.Load()
+	switch {
+	case s.Existing() && s.snapshot >= last:
+		if s.pos < low {
+			s.skipTo(min(low, s.snapshot))
+		}
 		return nil
-	}
-	if s.pos < s.snapshot && s.snapshot >= low {
-		s.skipTo(low)
+	case s.pos >= last:
 		return nil
 	}
 	return s.log.behind(s.vector)
@@ -246,14 +244,14 @@ func (s *Subscription) newestMatching(limit int) uint64 {
 	return found
 }
 
-// firstBehind returns the first position, from low up to head, that a cursor does not cover.
-func (d directory) firstBehind(cursor Vector, low, head uint64) uint64 {
+// firstBehind returns the first position, from the given one up to head, that a cursor does not cover.
+func (d directory) firstBehind(cursor Vector, from, head uint64) uint64 {
 	for i, segment := range d {
 		// A segment behind head holds marks alone, and its start is not final.
 		if i+1 < len(d) && d[i+1].base <= head && cursor.Covers(d[i+1].start) {
 			continue
 		}
-		for pos := max(low, segment.base); pos < min(head, segment.end()); pos++ {
+		for pos := max(from, segment.base); pos < min(head, segment.end()); pos++ {
 			if e := segment.at(pos); e.kind != kindMark && e.offset >= cursor.At(e.partition) {
 				return pos
 			}

@@ -86,7 +86,7 @@ func (v *View) run(s *segment, from, to int) Run {
 	if f == nil {
 		f = &frames{cursor: s.start.Clone()}
 		if s.frames[v.slot].CompareAndSwap(nil, f) {
-			v.log.frames.add(cached{segment: s, slot: v.slot, frames: f}, v.log.low.Load())
+			v.log.frames.add(cached{segment: s, slot: v.slot, frames: f}, v.log.last.Load())
 		} else if f = s.frames[v.slot].Load(); f == nil {
 			f = &frames{cursor: s.start.Clone()} // made and dropped meanwhile: this one is ours alone
 			f.counted.Store(uncounted)
@@ -164,10 +164,10 @@ func (c *frameCache) grow(f *frames, n int64) {
 }
 
 // add enters new frames, unless their segment has left the log meanwhile.
-func (c *frameCache) add(m cached, low uint64) {
+func (c *frameCache) add(m cached, last uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m.segment.end() <= low {
+	if m.segment.end() <= last {
 		c.remove(m)
 		return
 	}

@@ -313,7 +313,7 @@ func TestRequestsAreLimited(t *testing.T) {
 func TestStalledSubscriberIsClosed(t *testing.T) {
 	t.Parallel()
 	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
-		g := start(t, func(s *settings) { s.WriteTimeout = 300 * time.Millisecond })
+		g := start(t, func(s *settings) { s.WriteTimeout = 2 * time.Second })
 		stalled, reading := dial(g), dial(g)
 		open(t, stalled, &paymentpb.StreamPaymentsRequest{})
 		stream := open(t, reading, &paymentpb.StreamPaymentsRequest{})
