@@ -160,7 +160,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	asked := make(chan struct{}, 100)
 	cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 		asked <- struct{}{}
-		cluster.SleepControl(func() { <-t.Context().Done() })
+		<-t.Context().Done()
 		return nil, nil, false
 	})
 	cmd := exec.CommandContext(t.Context(), binary, "produce", "-count=0", "-interval=0")

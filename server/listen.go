@@ -32,6 +32,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
 	case <-ctx.Done():
 	}
+	s.cfg.Logger.Info("draining", "subscribers", s.Subscribers(), "timeout", s.cfg.DrainTimeout)
 	s.drain()
 	drainCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
 	defer cancel()
