@@ -11,7 +11,8 @@ import (
 	paymentpb "paystream/gen/payment"
 )
 
-// All that is known about how an event looks on the wire is here. A frame is made once per format
+// All that is known about how an event looks on the wire is here; what else stands in an event stream,
+// its id blocks and its end, is in eventstream.go. A frame is made once per format
 // and shared by every subscriber of that format; nothing here knows about subscribers.
 
 // The kinds of event; each is the event_type that clients see.

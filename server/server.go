@@ -125,7 +125,7 @@ func (s *Server) logPanics(h http.Handler) http.Handler {
 		defer func() {
 			if p := recover(); p != nil {
 				if p != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
-					s.cfg.Logger.Error("handler panicked", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+					s.cfg.Logger.Error("handler panicked", "panic", p, "stack", string(debug.Stack()))
 				}
 				panic(http.ErrAbortHandler)
 			}

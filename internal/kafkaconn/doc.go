@@ -8,5 +8,8 @@
 //     opened stays half set up for longer than the dial time-out.
 //   - A request waits no longer than its context, which must have a deadline:
 //     a broker that is half gone answers nothing and closes nothing.
+//   - Order and loss: a request is sent once, and its answer or an error comes
+//     back; what was sent when a connection broke may have been done. Whether to
+//     try again is the caller's to decide.
 //   - No error's text holds a password.
 package kafkaconn
