@@ -3,13 +3,19 @@ package main
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
+	"net/http"
 	"os/exec"
 	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"paystream/gen/payment"
 )
 
 // devRun is a running paystream dev.
@@ -185,5 +191,52 @@ func TestSignalEndsServeThatFindsNoKafka(t *testing.T) {
 	rest, _ := io.ReadAll(out)
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("ended with %v\n%s", err, rest)
+	}
+}
+
+// The consumer labels a record, and the server filters by that label: both have to mean the same.
+func TestFiltersMeanWhatTheConsumerLabels(t *testing.T) {
+	d := startDev(t, nil, "--interval=0")
+	defer d.end(t)
+	gateway := regexp.MustCompile(`gateway +(http://\S+)`).FindStringSubmatch(d.text)
+	if gateway == nil {
+		t.Fatalf("no address in\n%s", d.text)
+	}
+	list := func(query string) *paymentpb.PaymentList {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, gateway[1]+"/payments?limit=1000"+query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		defer http.DefaultClient.CloseIdleConnections()
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list := &paymentpb.PaymentList{}
+		if err := protojson.Unmarshal(body, list); err != nil {
+			t.Fatalf("%s: %v", body, err)
+		}
+		return list
+	}
+	want := map[string]int{}
+	for _, p := range list("").GetPayments() {
+		want[fmt.Sprintf("&provider=%d&status=%d", p.GetProvider(), p.GetStatus())]++
+	}
+	if len(want) < 4 {
+		t.Fatalf("the samples show little: %v", want)
+	}
+	for query, n := range want {
+		if strings.Contains(query, "=0") {
+			continue // zero is any
+		}
+		if got := list(query).GetPayments(); len(got) != n {
+			t.Errorf("%s: %d payments, want %d", query, len(got), n)
+		}
 	}
 }
