@@ -74,19 +74,20 @@ func addDetail(err *connect.Error, message proto.Message) {
 	}
 }
 
-// clientError is the one place where an error becomes what a client sees. What is not meant for
-// clients is hidden from them, and returned to be logged.
-func clientError(err error) (seen *connect.Error, hidden error) {
+// clientError is the one place where an error, which is not nil, becomes what a client sees. What is
+// not meant for clients is hidden from them and logged.
+func (s *Server) clientError(err error) *connect.Error {
 	var asConnect *connect.Error
 	switch {
 	case errors.As(err, &asConnect):
-		return asConnect, nil
+		return asConnect
 	case errors.Is(err, context.DeadlineExceeded):
-		return connect.NewError(connect.CodeDeadlineExceeded, errors.New("the request's time is over")), nil
+		return connect.NewError(connect.CodeDeadlineExceeded, errors.New("the request's time is over"))
 	case errors.Is(err, context.Canceled):
-		return connect.NewError(connect.CodeCanceled, errors.New("the request was canceled")), nil
+		return connect.NewError(connect.CodeCanceled, errors.New("the request was canceled"))
 	}
-	return connect.NewError(connect.CodeInternal, errors.New("the gateway failed; its log says why")), err
+	s.cfg.Logger.Error("call failed", "error", err)
+	return connect.NewError(connect.CodeInternal, errors.New("the gateway failed; its log says why"))
 }
 
 var errorWriter = connect.NewErrorWriter()

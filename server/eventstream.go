@@ -34,11 +34,7 @@ func (s *Server) serveEventStream(w http.ResponseWriter, r *http.Request) {
 		err = s.stream(r.Context(), req, out.format, out, idle)
 	}
 	if r.Context().Err() == nil {
-		seen, hidden := clientError(err)
-		if hidden != nil {
-			s.cfg.Logger.Error("stream failed", "error", hidden)
-		}
-		out.end(seen)
+		out.end(s.clientError(err))
 	}
 }
 

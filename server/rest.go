@@ -51,11 +51,7 @@ func (s *Server) answer(w http.ResponseWriter, message proto.Message, err error)
 			return
 		}
 	}
-	seen, hidden := clientError(err)
-	if hidden != nil {
-		s.cfg.Logger.Error("call failed", "error", hidden)
-	}
-	writeError(w, seen)
+	writeError(w, s.clientError(err))
 }
 
 // streamRequest reads the parameters of GET /payments/stream, which are those of the method.

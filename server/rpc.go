@@ -22,7 +22,7 @@ type rpc struct{ server *Server }
 func (h rpc) GetPayment(_ context.Context, req *connect.Request[paymentpb.GetPaymentRequest]) (*connect.Response[paymentpb.Payment], error) {
 	p, err := h.server.getPayment(req.Msg.GetPaymentId())
 	if err != nil {
-		return nil, h.server.seen(err)
+		return nil, h.server.clientError(err)
 	}
 	return connect.NewResponse(p), nil
 }
@@ -30,7 +30,7 @@ func (h rpc) GetPayment(_ context.Context, req *connect.Request[paymentpb.GetPay
 func (h rpc) ListPayments(ctx context.Context, req *connect.Request[paymentpb.ListPaymentsRequest]) (*connect.Response[paymentpb.PaymentList], error) {
 	list, err := h.server.listPayments(ctx, req.Msg)
 	if err != nil {
-		return nil, h.server.seen(err)
+		return nil, h.server.clientError(err)
 	}
 	return connect.NewResponse(list), nil
 }
@@ -47,19 +47,7 @@ func (h rpc) StreamPayments(ctx context.Context, req *connect.Request[paymentpb.
 	}
 	err := h.server.stream(ctx, req.Msg, f, out, 0)
 	_ = out.deadline.before(0) // for the trailers, which connect writes
-	return h.server.seen(err)
-}
-
-// seen returns what a client sees of an error, and logs what it does not.
-func (s *Server) seen(err error) error {
-	if err == nil {
-		return nil
-	}
-	seen, hidden := clientError(err)
-	if hidden != nil {
-		s.cfg.Logger.Error("call failed", "error", hidden)
-	}
-	return seen
+	return h.server.clientError(err)
 }
 
 // rpcSink writes frames as messages of a Connect handler's stream.

@@ -32,7 +32,8 @@ type sink interface {
 	idle(cursor string) error
 }
 
-// stream runs one stream until the client goes, the server drains, or the log can not go on.
+// stream runs one stream until the client goes, the server drains, or the log can not go on. The error
+// is never nil.
 // idleEvery is 0 for protocols that need no idle signs.
 func (s *Server) stream(ctx context.Context, req *paymentpb.StreamPaymentsRequest, f format, out sink, idleEvery time.Duration) error {
 	sub, beat, err := s.subscribe(req, f)

@@ -43,19 +43,26 @@ type Config struct {
 // Validate reports what is wrong with the settings, the files among them,
 // without connecting.
 func (c Config) Validate() error {
+	_, _, err := c.security()
+	return err
+}
+
+// security checks the settings and returns TLS and SASL, nil where there is none.
+func (c Config) security() (*tls.Config, sasl.Mechanism, error) {
 	if len(c.Brokers) == 0 {
-		return errors.New("KAFKA_BROKERS: no broker given")
+		return nil, nil, errors.New("KAFKA_BROKERS: no broker given")
 	}
 	for _, b := range c.Brokers {
 		if b == "" || strings.ContainsAny(b, ", /") {
-			return fmt.Errorf("KAFKA_BROKERS: %q is not host:port", b)
+			return nil, nil, fmt.Errorf("KAFKA_BROKERS: %q is not host:port", b)
 		}
 	}
-	if _, err := c.tls(); err != nil {
-		return err
+	tlsConfig, err := c.tls()
+	if err != nil {
+		return nil, nil, err
 	}
-	_, err := c.sasl()
-	return err
+	mechanism, err := c.sasl()
+	return tlsConfig, mechanism, err
 }
 
 // tls returns the TLS settings, nil when there is no TLS.

@@ -44,14 +44,7 @@ type Transport struct {
 // Transport returns a transport for requests about the topics. It does not
 // connect yet. The caller closes it.
 func (c Config) Transport(topics ...string) (*Transport, error) {
-	if err := c.Validate(); err != nil {
-		return nil, err
-	}
-	tlsConfig, err := c.tls()
-	if err != nil {
-		return nil, err
-	}
-	mechanism, err := c.sasl()
+	tlsConfig, mechanism, err := c.security()
 	if err != nil {
 		return nil, err
 	}
@@ -111,14 +104,7 @@ type Dialer struct {
 // Dialer returns a dialer, for a kafka.Reader or kafka.ConsumerGroup. The caller
 // closes it.
 func (c Config) Dialer() (*Dialer, error) {
-	if err := c.Validate(); err != nil {
-		return nil, err
-	}
-	tlsConfig, err := c.tls()
-	if err != nil {
-		return nil, err
-	}
-	mechanism, err := c.sasl()
+	tlsConfig, mechanism, err := c.security()
 	if err != nil {
 		return nil, err
 	}
