@@ -61,10 +61,37 @@ build: ## Build the binary, ./paystream
 	$(call say,build ./paystream)
 	@$(GO) build -trimpath -o paystream .
 
+# --- web/
+
+# npm's scripts find the Node that a dev dependency brings along: the machine's may be older.
+NPM := npm --prefix web run --silent
+NEED_NPM = command -v npm >/dev/null || { echo 'npm is missing: web/ needs it (any version of Node.js that brings npm 10 or later); make test-go runs without' >&2; exit 1; }
+
+web/node_modules: web/package-lock.json
+	@$(NEED_NPM)
+	$(call say,npm ci)
+	@npm --prefix web ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: generate-web
+generate-web: web/node_modules ## Generate the client library's messages from proto/
+	$(call say,generate web/client/src/gen/)
+	@$(NPM) generate
+
+.PHONY: build-web
+build-web: web/node_modules ## Build web/dist, the dashboard that the binary embeds
+	$(call say,build web/dist)
+	@$(NPM) build
+
 # --- tests
 
 .PHONY: test
-test: test-go ## Run all tests that need nothing but Go
+test: test-go test-web ## Run all tests but those that need a real Kafka
+
+.PHONY: test-web
+test-web: web/node_modules ## Run the tests of web/: the client library, and the dashboard in a browser
+	$(call say,vitest)
+	@$(NPM) test
 
 .PHONY: test-go
 test-go: ## Run the Go tests, with the race detector

@@ -20,6 +20,7 @@ const (
 	kafkaconn  = "internal/kafkaconn"
 	kafkatest  = "internal/kafkatest"
 	clienttest = "internal/clienttest"
+	testbroker = "internal/testbroker"
 )
 
 // A rule says what the packages of one folder may import.
@@ -44,6 +45,7 @@ func rules() map[string]rule {
 		kafkaconn:   {},
 		kafkatest:   {},
 		clienttest:  {folders: []string{"gen"}},
+		testbroker:  {},
 	}
 }
 

@@ -1,0 +1,2 @@
+export * from "./gen/payment/payment_pb.js";
+export type * from "./types.js";

@@ -1,0 +1,25 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestProject } from "vitest/node";
+
+const repository = join(import.meta.dirname, "../../..");
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** The folder with the binaries `paystream` and `testbroker`. */
+    binaries: string;
+  }
+}
+
+/** Builds the binaries that the tests run, before the first of them. */
+export default function setup(project: TestProject): () => void {
+  const binaries = mkdtempSync(join(tmpdir(), "paystream-"));
+  execFileSync("go", ["build", "-o", `${binaries}/`, ".", "./internal/testbroker"], {
+    cwd: repository,
+    stdio: "inherit",
+  });
+  project.provide("binaries", binaries);
+  return () => rmSync(binaries, { recursive: true, force: true });
+}
