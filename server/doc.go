@@ -1,4 +1,4 @@
-// Package server hands a log of payments out over one port: gRPC, gRPC-Web and Connect, server-sent
+// Package server hands a log of payments out over one port: gRPC, gRPC-Web (binary and text), Connect, server-sent
 // events and NDJSON, over HTTP/1.1 and HTTP/2, cleartext or TLS. What it guarantees:
 //
 //   - Order and loss. Every subscriber gets what the log guarantees its [broadcast.Subscription]: all

@@ -85,7 +85,7 @@ func (s *Server) Subscribers() int { return int(s.subscribers.Load()) }
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	path, payments := paymentpbconnect.NewPaymentServiceHandler(rpc{s}, rpcOptions()...)
-	mux.Handle(path, s.timed(payments))
+	mux.Handle(path, s.timed(withWebText(payments)))
 
 	services := []string{paymentpbconnect.PaymentServiceName}
 	reflector := grpcreflect.NewStaticReflector(append(services, grpchealth.HealthV1ServiceName)...)

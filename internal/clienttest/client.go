@@ -73,6 +73,7 @@ func Protocols() []Protocol {
 		{"gRPC-Web over HTTP/2", func(a string, c ...Change) Client {
 			return NewRPC("http://"+a, Transport(true, c...), connect.WithGRPCWeb())
 		}},
+		{"gRPC-Web text", func(a string, c ...Change) Client { return newWebText("http://"+a, Transport(false, c...)) }},
 		{"Connect protobuf", func(a string, c ...Change) Client { return NewRPC("http://"+a, Transport(false, c...)) }},
 		{"Connect JSON", func(a string, c ...Change) Client { return newJSON("http://"+a, Transport(false, c...)) }},
 		{"Connect JSON over HTTP/2", func(a string, c ...Change) Client { return newJSON("http://"+a, Transport(true, c...)) }},

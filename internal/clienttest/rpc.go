@@ -18,8 +18,8 @@ import (
 // rpcClient speaks gRPC, gRPC-Web or Connect, by connect-go's own clients.
 type rpcClient struct {
 	paymentpbconnect.PaymentServiceClient
-	stream    *connect.Client[paymentpb.StreamPaymentsRequest, Message]
-	transport *http.Transport
+	stream *connect.Client[paymentpb.StreamPaymentsRequest, Message]
+	http   *http.Client
 }
 
 // NewRPC returns a client of Connect in protobuf, unless the options say another protocol.
@@ -31,18 +31,22 @@ func newJSON(base string, transport *http.Transport) Client {
 	return newRPC(base, transport, "json", []connect.ClientOption{connect.WithProtoJSON()})
 }
 
-func newRPC(base string, transport *http.Transport, codec string, options []connect.ClientOption) Client {
+func newWebText(base string, transport *http.Transport) Client {
+	return newRPC(base, textTransport{transport}, "proto", []connect.ClientOption{connect.WithGRPCWeb()})
+}
+
+func newRPC(base string, transport http.RoundTripper, codec string, options []connect.ClientOption) Client {
 	hc := &http.Client{Transport: transport}
 	messages := append(slices.Clone(options), connect.WithCodec(messageCodec{codec}))
 	return rpcClient{
 		paymentpbconnect.NewPaymentServiceClient(hc, base, options...),
 		connect.NewClient[paymentpb.StreamPaymentsRequest, Message](
 			hc, base+paymentpbconnect.PaymentServiceStreamPaymentsProcedure, messages...),
-		transport,
+		hc,
 	}
 }
 
-func (c rpcClient) Close() { c.transport.CloseIdleConnections() }
+func (c rpcClient) Close() { c.http.CloseIdleConnections() }
 
 func (c rpcClient) Get(ctx context.Context, id string) (*paymentpb.Payment, error) {
 	res, err := c.GetPayment(ctx, connect.NewRequest(&paymentpb.GetPaymentRequest{PaymentId: id}))
