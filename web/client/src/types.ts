@@ -16,38 +16,48 @@ export interface GatewayOptions {
    * Base URLs of gateways ("http://localhost:50051"), tried in turn: all serve the same payments, and a
    * cursor of one is good on every other. In a browser the default is the page's own origin.
    */
-  addresses?: string | readonly string[];
+  addresses?: string | readonly string[] | undefined;
   /** The default is "grpc" in Node.js and "grpc-web" in a browser, which has no gRPC. */
-  protocol?: Protocol;
+  protocol?: Protocol | undefined;
   /** Ends the call or the stream at once. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** What to stream, from where on, and whom to tell. */
 export interface StreamOptions extends GatewayOptions {
   /** Payments of one provider only. */
-  provider?: Provider;
+  provider?: Provider | undefined;
   /** Payments in one status only. */
-  status?: PaymentStatus;
+  status?: PaymentStatus | undefined;
   /** Where a stream without a cursor starts; by default with the latest state of each retained payment. */
-  start?: StreamStart;
+  start?: StreamStart | undefined;
   /** How many existing payments at the most, the newest kept; 0 (the default) is all that are retained. */
-  limit?: number;
+  limit?: number | undefined;
   /** All that Kafka got at this time or later. A cursor counts before it. */
-  since?: Date;
+  since?: Date | undefined;
   /** Go on after the event that had this cursor. */
-  cursor?: string;
+  cursor?: string | undefined;
   /** How often the gateway gives a sign of life, in ms (default 5,000); two missed ones are a dead connection. */
-  heartbeatMs?: number;
+  heartbeatMs?: number | undefined;
   /**
    * What to do when the gateway reads another cluster or topic than the cursor is of. "throw" is the default;
    * "by-time" starts again from five minutes before the last event, or before now if there was none, so that
    * payments may come again.
    */
-  onForeignCursor?: "throw" | "by-time";
-  onState?: (state: StreamState) => void;
+  onForeignCursor?: "throw" | "by-time" | undefined;
+  onState?: ((state: StreamState) => void) | undefined;
   /** Payments that nobody can have any more. The stream goes on behind them. */
-  onGap?: (gap: Gap) => void;
+  onGap?: ((gap: Gap) => void) | undefined;
+}
+
+/** Which payments to list, and whether to go on with those that follow. The callbacks are the stream's. */
+export interface ListOptions
+  extends GatewayOptions,
+    Pick<StreamOptions, "provider" | "status" | "heartbeatMs" | "onForeignCursor" | "onState" | "onGap"> {
+  /** Payments a page: 50 by default, at most 1,000. */
+  pageSize?: number | undefined;
+  /** Goes on with the payments that came after the list was made, until the loop is left or the signal aborts. */
+  follow?: boolean | undefined;
 }
 
 /** What a stream is doing. Times are in ms since 1970. */
@@ -75,6 +85,17 @@ export interface PaymentStream extends AsyncIterable<PaymentMessage> {
   /** Where to go on after the last payment that was handed over: store it with what you made of the payment. */
   readonly cursor: string | undefined;
   readonly state: StreamState;
+}
+
+/**
+ * A list of payments: iterate it once. When the signal aborts, the loop throws the signal's reason, for
+ * a list cut short is not the list; with follow, it ends.
+ */
+export interface PaymentWalk extends AsyncIterable<Payment> {
+  /** How many payments the list has; known with the first payment. */
+  readonly totalCount: number | undefined;
+  /** From where streamPayments goes on after the list's moment; known with the first payment. */
+  readonly streamCursor: string | undefined;
 }
 
 /** A transport to one gateway, and how to let go of its connections. */
