@@ -1,5 +1,5 @@
-// Package server hands a log of payments out over one port: gRPC, gRPC-Web (binary and text), Connect, server-sent
-// events and NDJSON, over HTTP/1.1 and HTTP/2, cleartext or TLS. What it guarantees:
+// Package server hands a log of payments out over one port: gRPC, gRPC-Web (binary and text), Connect,
+// server-sent events and NDJSON, over HTTP/1.1 and HTTP/2, cleartext or TLS. What it guarantees:
 //
 //   - Order and loss. Every subscriber gets what the log guarantees its [broadcast.Subscription]: all
 //     records behind its cursor, in order within each partition, or an error that says which cursor

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
+	"time"
 
 	"connectrpc.com/connect"
 	"connectrpc.com/grpchealth"
@@ -26,9 +28,15 @@ func (h health) Check(_ context.Context, req *grpchealth.CheckRequest) (*grpchea
 	return &grpchealth.CheckResponse{Status: status}, nil
 }
 
-// serveHealthz says that the process lives.
+// timeHeader is the response header with the gateway's clock, in Unix milliseconds: what a page shows
+// as a payment's age would else be wrong by what the browser's clock is.
+const timeHeader = "Paystream-Time"
+
+// serveHealthz says that the process lives, and what time it has.
 func serveHealthz(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set(timeHeader, strconv.FormatInt(time.Now().UnixMilli(), 10))
 	_, _ = io.WriteString(w, "ok\n")
 }
 

@@ -164,7 +164,7 @@ func (s *Server) withCORS(h http.Handler) http.Handler {
 		AllowedOrigins: s.cfg.CORSOrigins,
 		AllowedMethods: connectcors.AllowedMethods(),
 		AllowedHeaders: append(connectcors.AllowedHeaders(), "Last-Event-ID"),
-		ExposedHeaders: append(connectcors.ExposedHeaders(), cursorHeader),
+		ExposedHeaders: append(connectcors.ExposedHeaders(), cursorHeader, timeHeader),
 		MaxAge:         int((2 * time.Hour).Seconds()),
 	}).Handler(h)
 }

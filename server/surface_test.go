@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +114,20 @@ func TestPlainEndpoints(t *testing.T) {
 	}
 }
 
+func TestHealthzTellsTheGatewaysTime(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		before := time.Now().UnixMilli()
+		res, _ := call(t, method, "http://"+g.address+"/healthz", nil, "")
+		after := time.Now().UnixMilli()
+		got, err := strconv.ParseInt(res.Header.Get("Paystream-Time"), 10, 64)
+		if err != nil || got < before || got > after || res.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %v, time %d, want one from %d to %d that is not stored: %v", method, err, got, before, after, res.Header)
+		}
+	}
+}
+
 func TestStreamHeaders(t *testing.T) {
 	t.Parallel()
 	g := start(t)
@@ -204,29 +219,40 @@ func TestGRPCHealthFollowsReadiness(t *testing.T) {
 func TestCORS(t *testing.T) {
 	t.Parallel()
 	const origin = "https://app.example.com"
-	preflight := func(address, from string) http.Header {
-		res, _ := call(t, "OPTIONS", "http://"+address+paymentpbconnect.PaymentServiceStreamPaymentsProcedure, http.Header{
-			"Origin": {from}, "Access-Control-Request-Method": {"POST"},
-			"Access-Control-Request-Headers": {"connect-protocol-version,content-type,grpc-timeout,x-grpc-web,x-user-agent"},
-		}, "")
-		return res.Header
+	// What browsers announce for the clients of Connect and of Google.
+	preflight := func(address, from string) []http.Header {
+		var all []http.Header
+		for _, names := range []string{
+			"connect-protocol-version,connect-timeout-ms,content-type", "content-type,grpc-timeout,x-grpc-web,x-user-agent",
+		} {
+			res, _ := call(t, "OPTIONS", "http://"+address+paymentpbconnect.PaymentServiceStreamPaymentsProcedure, http.Header{
+				"Origin": {from}, "Access-Control-Request-Method": {"POST"}, "Access-Control-Request-Headers": {names},
+			}, "")
+			all = append(all, res.Header)
+		}
+		return all
+	}
+	allowed := func(all []http.Header) (origins []string) {
+		for _, h := range all {
+			if h.Get("Access-Control-Allow-Headers") != "" {
+				origins = append(origins, h.Get("Access-Control-Allow-Origin"))
+			}
+		}
+		return origins
 	}
 	t.Run("none configured lets nobody in", func(t *testing.T) {
 		t.Parallel()
-		if got := preflight(start(t).address, origin).Get("Access-Control-Allow-Origin"); got != "" {
+		if got := allowed(preflight(start(t).address, origin)); got != nil {
 			t.Errorf("allowed %q", got)
 		}
 	})
 	g := start(t, func(s *settings) { s.CORSOrigins = []string{origin} })
 	t.Run("a configured origin may call with the protocols' headers", func(t *testing.T) {
 		t.Parallel()
-		h := preflight(g.address, origin)
-		if h.Get("Access-Control-Allow-Origin") != origin || h.Get("Access-Control-Allow-Headers") == "" {
-			t.Errorf("headers %v", h)
-		}
+		same(t, "origins", []string{origin, origin}, allowed(preflight(g.address, origin)))
 		res, _ := call(t, "GET", "http://"+g.address+"/payments", http.Header{"Origin": {origin}}, "")
 		exposed := res.Header.Get("Access-Control-Expose-Headers")
-		for _, want := range []string{"Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin", "Paystream-Cursor"} {
+		for _, want := range []string{"Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin", "Paystream-Cursor", "Paystream-Time"} {
 			if !strings.Contains(strings.ToLower(exposed), strings.ToLower(want)) {
 				t.Errorf("%s is not exposed: %s", want, exposed)
 			}
@@ -234,7 +260,7 @@ func TestCORS(t *testing.T) {
 	})
 	t.Run("another origin may not", func(t *testing.T) {
 		t.Parallel()
-		if got := preflight(g.address, "https://evil.example.com").Get("Access-Control-Allow-Origin"); got != "" {
+		if got := allowed(preflight(g.address, "https://evil.example.com")); got != nil {
 			t.Errorf("allowed %q", got)
 		}
 	})
