@@ -3,6 +3,8 @@ import { defineConfig } from "vite";
 // `npm run dev -w dashboard` serves the sources, with a gateway at its usual address behind them.
 const gateway = "http://127.0.0.1:50051";
 
+const proxy = { "/payment.PaymentService": gateway, "/payments": gateway, "/healthz": gateway };
+
 export default defineConfig({
   root: import.meta.dirname,
   resolve: { conditions: ["source", "module", "browser"] },
@@ -15,7 +17,6 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: true,
   },
-  server: {
-    proxy: { "/payment.PaymentService": gateway, "/payments": gateway, "/healthz": gateway },
-  },
+  server: { proxy },
+  preview: { proxy },
 });

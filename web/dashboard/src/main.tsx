@@ -1,4 +1,7 @@
 import { render } from "preact";
+import "uplot/dist/uPlot.min.css";
+import "./style.css";
+import { App } from "./app";
 
 const root = document.getElementById("app");
-if (root) render(<h1>paystream</h1>, root);
+if (root) render(<App />, root);
