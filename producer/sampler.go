@@ -2,10 +2,8 @@ package producer
 
 import (
 	"encoding/json"
-	"fmt"
+	"maps"
 	"math/rand/v2"
-	"strconv"
-	"strings"
 	"time"
 
 	"paystream/payment"
@@ -26,19 +24,18 @@ func NewSampler(seed uint64, units payment.Units) *Sampler {
 	return &Sampler{rng: rand.New(rand.NewPCG(seed, 0)), units: units}
 }
 
-// Next returns a payment made at that time.
+// Next returns a payment made at that time, each time another one, in whatever state.
 func (s *Sampler) Next(at time.Time) Record {
-	id := s.id()
-	return Record{Key: id, Value: s.payment(id, at)}
+	return s.sample(at).in(s.anyState(), at)
 }
 
 // Bad returns a record that is no payment, each time for another reason.
 func (s *Sampler) Bad(at time.Time) Record {
-	id := s.id()
-	good := s.payment(id, at)
+	record := s.Next(at)
+	good := record.Value
 	replace := func(field, value string) []byte {
 		var fields map[string]json.RawMessage
-		_ = json.Unmarshal(good, &fields) // payment has just marshaled it
+		_ = json.Unmarshal(good, &fields) // it has just been marshaled
 		fields[field] = json.RawMessage(value)
 		return marshal(fields)
 	}
@@ -52,7 +49,39 @@ func (s *Sampler) Bad(at time.Time) Record {
 		func() []byte { return append([]byte{0xff}, good...) },
 	}
 	s.bad++
-	return Record{Key: id, Value: kinds[(s.bad-1)%len(kinds)]()}
+	record.Value = kinds[(s.bad-1)%len(kinds)]()
+	return record
+}
+
+// state is how far a payment has come.
+type state int
+
+const (
+	pending state = iota
+	completed
+	failed
+	refunded
+)
+
+// anyState is the state that a payment of the day is found in.
+func (s *Sampler) anyState() state {
+	switch n := s.rng.IntN(100); {
+	case n < 72:
+		return completed
+	case n < 86:
+		return pending
+	case n < 95:
+		return failed
+	}
+	return refunded
+}
+
+// sample is one payment, in all its states.
+type sample struct {
+	record  record
+	from    provider
+	failure string // why it fails, if it does
+	refund  string // why it is refunded, if it is
 }
 
 // record is a payment as it stands on Kafka.
@@ -67,123 +96,45 @@ type record struct {
 	Timestamp any            `json:"timestamp"`
 }
 
-func (s *Sampler) payment(id string, at time.Time) []byte {
-	r := record{ID: id, Email: s.email(), Metadata: s.metadata()}
-	state := s.state()
-	var cur currency
-	switch s.rng.IntN(10) {
-	case 0, 1, 2, 3, 4:
-		cur = s.currency("USD", "USD", "USD", "EUR", "GBP", "JPY", "KWD")
-		r.Provider, r.Timestamp = "stripe", at.Unix()
-		r.Status = [...]string{"processing", "succeeded", "failed", "refunded"}[state]
-		r.Amount = json.Number(s.amount(cur))
-	case 5, 6:
-		cur = s.currency("INR", "INR", "INR", "USD")
-		r.Provider, r.Timestamp = "Razorpay", at.UnixMilli()
-		r.Status = [...]string{"pending", "paid", "failed", "refunded"}[state]
-		r.Amount = s.amount(cur)
-	default:
-		cur = s.currency("USD", "USD", "EUR", "GBP", "AUD")
-		r.Provider, r.Timestamp = "PAYPAL", at.UTC().Format(time.RFC3339)
-		r.Status = [...]string{"PENDING", "COMPLETED", "DECLINED", "REFUNDED"}[state]
-		r.Amount = s.amount(cur)
-	}
-	r.Currency = cur.code
-	return marshal(r)
-}
-
-// state is 0 pending, 1 completed, 2 failed, 3 refunded.
-func (s *Sampler) state() int {
-	switch n := s.rng.IntN(100); {
-	case n < 70:
-		return 1
-	case n < 84:
-		return 0
-	case n < 94:
-		return 2
-	}
-	return 3
-}
-
-// currency is one in which a sample may be: its minor unit's digits, and about what most payments
-// are below, in major units.
-type currency struct {
-	code    string
-	digits  int
-	typical int64
-}
-
-func (s *Sampler) currency(codes ...string) currency {
-	switch code := codes[s.rng.IntN(len(codes))]; code {
-	case "INR":
-		return currency{code, 2, 9000}
-	case "JPY":
-		return currency{code, 0, 20000}
-	case "KWD":
-		return currency{code, 3, 40}
-	default:
-		return currency{code, 2, 250}
+// sample begins a payment at that time.
+func (s *Sampler) sample(at time.Time) *sample {
+	from := pick(s, providers)
+	cur := pick(s, from.currencies)
+	method := s.method(from, cur)
+	return &sample{
+		record: record{
+			ID:        s.id(),
+			Provider:  from.name,
+			Amount:    from.amount(s.amount(cur)),
+			Currency:  cur.code,
+			Email:     s.email(),
+			Metadata:  s.metadata(method, cur),
+			Timestamp: from.time(at),
+		},
+		from:    from,
+		failure: s.failure(method),
+		refund:  pick(s, refunds),
 	}
 }
 
-// amount is a price as shops make them: most end in .00, .50 or .99.
-func (s *Sampler) amount(cur currency) string {
-	unit := int64(1)
-	for range cur.digits {
-		unit *= 10
+// in returns the payment's record of a state that it came into at that time.
+func (p *sample) in(st state, at time.Time) Record {
+	r := p.record
+	r.Status = p.from.statuses[st]
+	switch st {
+	case failed:
+		r.Metadata = with(r.Metadata, "failure_reason", p.failure)
+	case refunded:
+		r.Metadata = with(r.Metadata, "refund_reason", p.refund)
+	case pending, completed:
 	}
-	major := 1 + s.rng.Int64N(cur.typical)
-	if s.rng.IntN(20) == 0 {
-		major *= 10
-	}
-	minor := major * unit
-	switch s.rng.IntN(4) {
-	case 0:
-		minor += unit / 2
-	case 1:
-		minor += s.rng.Int64N(unit)
-	case 2:
-		minor -= unit / 100
-	}
-	if minor%unit == 0 && minor >= 100*unit && cur.digits == 2 {
-		minor-- // Auto would take 150.00 for cents; 149.99 it can't
-	}
-	if s.units == payment.Minor {
-		return strconv.FormatInt(minor, 10)
-	}
-	if cur.digits == 0 {
-		return strconv.FormatInt(minor, 10)
-	}
-	return fmt.Sprintf("%d.%0*d", minor/unit, cur.digits, minor%unit)
+	return Record{Key: r.ID, Value: marshal(r), Time: at}
 }
 
-func (s *Sampler) id() string {
-	const letters = "0123456789abcdefghjkmnpqrstvwxyz" // none that look alike
-	id := []byte("pay_................")
-	for i := range 16 {
-		id[4+i] = letters[s.rng.IntN(len(letters))]
-	}
-	return string(id)
-}
-
-func (s *Sampler) email() string {
-	first := [...]string{"ada", "alan", "barbara", "claude", "dennis", "edsger", "frances", "grace", "hedy", "ken", "leslie", "margaret", "niklaus", "radia", "tony"}
-	last := [...]string{"allen", "hamilton", "hoare", "hopper", "lamarr", "lamport", "liskov", "lovelace", "perlman", "ritchie", "shannon", "thompson", "turing", "wirth"}
-	return fmt.Sprintf("%s.%s%d@example.com", first[s.rng.IntN(len(first))], last[s.rng.IntN(len(last))], s.rng.IntN(100))
-}
-
-func (s *Sampler) metadata() map[string]any {
-	m := map[string]any{
-		"order_id": "ord_" + strings.ToUpper(strconv.FormatUint(uint64(s.rng.Uint32()), 36)),
-		"items":    1 + s.rng.IntN(5),
-	}
-	if s.rng.IntN(3) == 0 {
-		m["gift"] = true
-	}
-	if s.rng.IntN(4) == 0 {
-		m["shipping"] = map[string]any{"city": [...]string{"Berlin", "Boston", "Kyōto", "Pune"}[s.rng.IntN(4)], "express": s.rng.IntN(2) == 0}
-	}
-	return m
+func with(metadata map[string]any, name string, value any) map[string]any {
+	more := maps.Clone(metadata)
+	more[name] = value
+	return more
 }
 
 // marshal is for what can always be marshaled.

@@ -2,6 +2,7 @@ package producer_test
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,8 +37,9 @@ func TestSamplesArePayments(t *testing.T) {
 				if p.AmountMinor == nil || p.GetAmountMinor() <= 0 || p.GetCreatedAt() != at.Unix() {
 					t.Fatalf("%s gave %v", record.Value, p)
 				}
-				if !strings.HasSuffix(p.GetCustomerEmail(), "@example.com") {
-					t.Fatalf("a stranger's address: %s", p.GetCustomerEmail())
+				checkDetails(t, p)
+				if !record.Time.Equal(at) {
+					t.Fatalf("the record's time is %v", record.Time)
 				}
 				ids[p.GetId()] = true
 				providers[p.GetProvider()]++
@@ -50,10 +52,63 @@ func TestSamplesArePayments(t *testing.T) {
 			if len(statuses) != 4 || statuses[paymentpb.PaymentStatus_STATUS_UNKNOWN] > 0 {
 				t.Errorf("statuses: %v", statuses)
 			}
-			if len(currencies) < 6 {
-				t.Errorf("currencies: %v", currencies)
+			for _, code := range []string{"USD", "EUR", "GBP", "INR", "JPY", "AUD", "CAD", "CHF", "SGD", "KWD"} {
+				if currencies[code] < 10 {
+					t.Errorf("%d payments in %s: %v", currencies[code], code, currencies)
+				}
 			}
 		})
+	}
+}
+
+// checkDetails checks what all samples have, in any state.
+func checkDetails(t *testing.T, p *paymentpb.Payment) {
+	t.Helper()
+	if !strings.HasSuffix(p.GetCustomerEmail(), "@example.com") {
+		t.Fatalf("a stranger's address: %s", p.GetCustomerEmail())
+	}
+	m := p.GetMetadata()
+	for _, name := range []string{"order_id", "country", "method", "items"} {
+		if m[name] == "" {
+			t.Errorf("no %s in %v", name, m)
+		}
+	}
+	if (m["method"] == "card" || m["method"] == "apple_pay") != (m["card_brand"] != "" && len(m["card_last4"]) == 4) {
+		t.Errorf("a card, or none? %v", m)
+	}
+	if (m["failure_reason"] != "") != (p.GetStatus() == paymentpb.PaymentStatus_STATUS_FAILED) ||
+		(m["refund_reason"] != "") != (p.GetStatus() == paymentpb.PaymentStatus_STATUS_REFUNDED) {
+		t.Errorf("%v with the metadata %v", p.GetStatus(), m)
+	}
+}
+
+// Most payments are small, some are large, none absurd; and they end as prices do.
+func TestAmountsAreThoseOfShops(t *testing.T) {
+	sampler := producer.NewSampler(3, payment.Auto)
+	amounts := map[string][]float64{}
+	whole := 0
+	for range 5000 {
+		p, err := payment.Decoder{}.Decode(sampler.Next(at).Value, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		amounts[p.GetCurrency()] = append(amounts[p.GetCurrency()], p.GetAmount())
+		if p.GetAmountMinor()%100 == 0 {
+			whole++
+		}
+	}
+	for currency, typical := range map[string]float64{"USD": 45, "EUR": 42, "INR": 1450, "JPY": 4800} {
+		of := amounts[currency]
+		slices.Sort(of)
+		if median := of[len(of)/2]; median < typical*0.7 || median > typical*1.4 {
+			t.Errorf("half of the payments in %s are below %v", currency, median)
+		}
+		if largest := of[len(of)-1]; largest < 5*typical {
+			t.Errorf("none in %s is above %v", currency, largest)
+		}
+	}
+	if whole < 500 || whole > 3500 {
+		t.Errorf("%d of 5000 are whole", whole)
 	}
 }
 

@@ -31,10 +31,12 @@ const (
 	checkPause   = 250 * time.Millisecond
 )
 
-// Record is what is written: its key, a payment's id, decides the partition.
+// Record is what is written: its key, a payment's id, decides the partition. Without a Time it has
+// that of the writing.
 type Record struct {
 	Key   string
 	Value []byte
+	Time  time.Time
 }
 
 // Result is what became of a record: where it is, or why it was not acknowledged.
@@ -134,7 +136,7 @@ func (w *Writer) Write(ctx context.Context, records ...Record) []Result {
 	c := &call{results: make([]Result, len(records)), settled: make([]bool, len(records))}
 	messages := make([]kafka.Message, len(records))
 	for i, r := range records {
-		messages[i] = kafka.Message{Key: []byte(r.Key), Value: r.Value, WriterData: slot{c, i}}
+		messages[i] = kafka.Message{Key: []byte(r.Key), Value: r.Value, Time: r.Time, WriterData: slot{c, i}}
 	}
 	return c.finish(w.kafka.WriteMessages(ctx, messages...), w.explain)
 }
