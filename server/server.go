@@ -42,7 +42,7 @@ type Config struct {
 	CORSOrigins []string
 	// TLSCertFile and TLSKeyFile are PEM files; without them the port is cleartext.
 	TLSCertFile, TLSKeyFile string
-	// Page answers GET /.
+	// Page answers GET / and what is below /assets/. It compresses by itself.
 	Page   http.Handler
 	Logger *slog.Logger
 }
@@ -101,7 +101,8 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /healthz", serveHealthz)
 	mux.HandleFunc("GET /readyz", s.serveReadyz)
 	if s.cfg.Page != nil {
-		mux.Handle("GET /{$}", s.timed(compressed(s.cfg.Page)))
+		mux.Handle("GET /{$}", s.timed(s.cfg.Page))
+		mux.Handle("GET /assets/", s.timed(s.cfg.Page))
 	}
 	return withWriter(s.logPanics(s.withCORS(http.MaxBytesHandler(mux, maxRequestBytes))))
 }

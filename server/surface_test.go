@@ -65,7 +65,7 @@ func call(t *testing.T, method, url string, header http.Header, body string) (re
 func TestPlainEndpoints(t *testing.T) {
 	t.Parallel()
 	g := start(t, func(s *settings) {
-		s.Page = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "the page") })
+		s.Page = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "the page's ", r.URL.Path) })
 	})
 	g.publishIDs(t, 0, "a")
 	sse := http.Header{"Accept": {"text/event-stream"}}
@@ -75,7 +75,9 @@ func TestPlainEndpoints(t *testing.T) {
 		status             int
 		says               string
 	}{
-		{"the page", "GET", "/", nil, 200, "the page"},
+		{"the page", "GET", "/", nil, 200, "the page's /"},
+		{"what the page loads", "GET", "/assets/app.js", nil, 200, "the page's /assets/app.js"},
+		{"writing to the page", "POST", "/", nil, 405, ""},
 		{"no other page", "GET", "/nothing", nil, 404, ""},
 		{"health", "GET", "/healthz", nil, 200, "ok"},
 		{"readiness", "GET", "/readyz", nil, 200, "ok"},
