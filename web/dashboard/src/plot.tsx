@@ -42,7 +42,6 @@ export function Plot(props: Props) {
 
   // A new plot for new colours or lines; else only its data change.
   const shape = props.lines.map((l) => l.label).join();
-  // biome-ignore lint/correctness/useExhaustiveDependencies: shape stands for the lines
   useEffect(() => {
     const element = box.current;
     if (!element) return;

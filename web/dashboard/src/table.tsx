@@ -88,7 +88,6 @@ function Body({ top, inSight, height }: { top: number; inSight: number; height: 
   return (
     <div class="rows" role="rowgroup" style={{ height: `${view.length * height}px` }}>
       {rows.map((row, i) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: see above
         <Line key={i} row={row} y={(first + i) * height} index={first + i} />
       ))}
     </div>
