@@ -1,0 +1,154 @@
+import { PaymentStatus, Provider } from "@paystream/client";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { clockOffset } from "./clock";
+import { EVERYTHING, PROVIDERS, STATUSES } from "./filter";
+import { payment } from "./fixture";
+import { Latencies } from "./latency";
+import { Rate } from "./rate";
+import { Series } from "./series";
+
+const { STATUS_COMPLETED, STATUS_FAILED, STATUS_PENDING } = PaymentStatus;
+const NOW = 1_800_000_000_000;
+
+describe("Series", () => {
+  const series = () => {
+    const s = new Series();
+    const add = (
+      provider: Provider,
+      status: PaymentStatus,
+      currency: string,
+      amount: number,
+      secondsAgo: number,
+    ) => s.add(payment({ provider, status, currency, amount }), NOW - secondsAgo * 1000);
+    add(Provider.STRIPE, STATUS_COMPLETED, "USD", 10, 1);
+    add(Provider.STRIPE, STATUS_COMPLETED, "USD", 20, 1);
+    add(Provider.STRIPE, STATUS_FAILED, "USD", 5, 30);
+    add(Provider.PAYPAL, STATUS_PENDING, "JPY", 500, 30);
+    add(Provider.PAYPAL, STATUS_COMPLETED, "EUR", 7, 200);
+    return s;
+  };
+
+  test("count by status, per second of a step", () => {
+    const plots = series().plots(EVERYTHING, 300, NOW);
+    expect(plots.step).toBe(5);
+    expect(plots.times).toHaveLength(60);
+    expect(plots.counts[STATUSES.indexOf(STATUS_COMPLETED)]).toBe(3);
+    expect(plots.rates[STATUSES.indexOf(STATUS_COMPLETED)]?.at(-1)).toBe(2 / 5);
+  });
+
+  test("leave out what came before the window", () => {
+    const plots = series().plots(EVERYTHING, 60, NOW);
+    expect(plots.counts.reduce((a, b) => a + b)).toBe(4);
+  });
+
+  test("the success rate is of those that ended, and of nothing where none did", () => {
+    const { successTotal, successOverall } = series().plots(EVERYTHING, 60, NOW);
+    expect(successTotal[PROVIDERS.indexOf(Provider.STRIPE)]).toBeCloseTo(2 / 3);
+    expect(successTotal[PROVIDERS.indexOf(Provider.PAYPAL)]).toBeNull();
+    expect(successOverall).toBeCloseTo(2 / 3);
+  });
+
+  test("amounts of different currencies are never added", () => {
+    const { currencies } = series().plots(EVERYTHING, 300, NOW);
+    expect(currencies.map((c) => [c.code, c.total, c.count])).toEqual([
+      ["USD", 35, 3],
+      ["EUR", 7, 1],
+      ["JPY", 500, 1],
+    ]);
+  });
+
+  test("obey the filter", () => {
+    const plots = series().plots({ ...EVERYTHING, providers: [Provider.PAYPAL] }, 300, NOW);
+    expect(plots.counts.reduce((a, b) => a + b)).toBe(2);
+  });
+
+  test("go back an hour, whatever comes", () => {
+    const s = series();
+    s.add(payment(), NOW + 3_700_000);
+    s.add(payment(), NOW); // too late to be counted
+    expect(s.plots(EVERYTHING, 3600, NOW + 3_700_000).counts.reduce((a, b) => a + b)).toBe(1);
+  });
+});
+
+describe("Latencies", () => {
+  test("give quantiles within five percent", () => {
+    const latencies = new Latencies();
+    for (let ms = 1; ms <= 1000; ms++) latencies.add(ms, NOW);
+    const [p50, p99] = latencies.quantiles([0.5, 0.99], NOW) ?? [];
+    expect(p50).toBeGreaterThanOrEqual(500 / 1.05);
+    expect(p50).toBeLessThanOrEqual(500 * 1.05);
+    expect(p99).toBeGreaterThanOrEqual(990 / 1.05);
+    expect(p99).toBeLessThanOrEqual(990 * 1.05);
+  });
+
+  test("forget what is older than a minute", () => {
+    const latencies = new Latencies();
+    latencies.add(500, NOW - 61_000);
+    expect(latencies.quantiles([0.5], NOW)).toBeNull();
+    latencies.add(10, NOW);
+    expect(latencies.quantiles([0.5], NOW)?.[0]).toBeLessThan(11);
+  });
+
+  test("take what clocks can make of them: less than nothing, or hours", () => {
+    const latencies = new Latencies();
+    latencies.add(-50, NOW);
+    expect(latencies.quantiles([1], NOW)).toEqual([1]);
+    latencies.add(1e9, NOW);
+    expect(latencies.quantiles([1], NOW)?.[0]).toBeGreaterThan(500_000);
+  });
+});
+
+describe("Rate", () => {
+  test("is of the last ten whole seconds", () => {
+    const rate = new Rate();
+    for (let s = 20; s >= 1; s--) for (let i = 0; i < s; i++) rate.add(NOW - s * 1000);
+    rate.add(NOW); // of a second that is not over
+    expect(rate.perSecond(NOW, 0)).toBe(5.5);
+  });
+
+  test("does not count the time before the page was opened", () => {
+    const rate = new Rate();
+    for (let i = 0; i < 30; i++) rate.add(NOW - 1000 - i * 50);
+    expect(rate.perSecond(NOW, NOW - 2000)).toBe(15);
+  });
+});
+
+describe("clockOffset", () => {
+  afterEach(() => {
+    vi.unstubAllGlobals();
+    vi.useRealTimers();
+  });
+
+  /** A gateway whose clock is ahead, and whose answers take their time, there and back. */
+  function gateway(ahead: number, times: [number, number][]) {
+    vi.useFakeTimers({ now: NOW });
+    vi.stubGlobal("fetch", async () => {
+      const [there, back] = times.shift() ?? [0, 0];
+      vi.advanceTimersByTime(there);
+      const answer = new Response("", { headers: { "Paystream-Time": String(Date.now() + ahead) } });
+      vi.advanceTimersByTime(back);
+      return answer;
+    });
+  }
+
+  test("believes the quickest answer", async () => {
+    gateway(5000, [
+      [90, 10],
+      [3, 3],
+      [80, 2],
+    ]);
+    const offset = await clockOffset("http://gateway", new AbortController().signal, 3);
+    expect(offset?.ms).toBeCloseTo(5000);
+    expect(offset?.within).toBeCloseTo(3);
+  });
+
+  test("is not known where the gateway does not say its time", async () => {
+    vi.stubGlobal("fetch", async () => new Response(""));
+    expect(await clockOffset("http://gateway", new AbortController().signal)).toBeNull();
+  });
+
+  test("is not known where there is no gateway", async () => {
+    vi.stubGlobal("fetch", async () => Promise.reject(new TypeError("refused")));
+    expect(await clockOffset("http://gateway", new AbortController().signal)).toBeNull();
+  });
+});
