@@ -127,7 +127,7 @@ fuzz: ## Run every fuzz test for 60 s (FUZZTIME=<duration> for another time)
 # --- checks
 
 .PHONY: check
-check: check-generated check-contract check-format check-tidy check-vet check-lint check-vuln ## Run every check that is not a test
+check: check-generated check-contract check-format check-tidy check-vet check-lint check-vuln check-web ## Run every check that is not a test
 	$(call say,all checks passed)
 
 .PHONY: check-generated
@@ -189,6 +189,29 @@ check-lint: ## Run golangci-lint
 check-vuln: ## Look for known vulnerabilities, where their database can be reached
 	$(call say,govulncheck)
 	@tools/govulncheck/check $(GOVULNCHECK) ./...
+
+.PHONY: check-web
+check-web: check-web-generated check-web-code check-web-audit ## Run the checks of web/
+
+# The build is compared byte for byte: the versions of all that makes it are in the lock file.
+.PHONY: check-web-generated
+check-web-generated: web/node_modules ## Check that web/'s messages and dist are what their sources make
+	$(call say,check web/client/src/gen/ and web/dist/)
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	$(BUF) generate --template web/buf.gen.yaml -o "$$dir"; \
+	diff -r "$$dir/web/client/src/gen" web/client/src/gen || { echo 'web/client/src/gen/ is not what proto/ says: run make generate-web' >&2; exit 1; }; \
+	$(NPM) build -w dashboard -- --outDir "$$dir/dist" --logLevel warn; \
+	diff -rq "$$dir/dist" web/dist || { echo 'web/dist/ is not what web/dashboard makes: run make build-web' >&2; exit 1; }
+
+.PHONY: check-web-code
+check-web-code: web/node_modules ## Check types, lint and format of web/
+	$(call say,npm run check)
+	@$(NPM) check
+
+.PHONY: check-web-audit
+check-web-audit: web/node_modules ## Look for known vulnerabilities in what web/ ships, where the registry can be asked
+	$(call say,npm audit --omit=dev)
+	@tools/npm-audit/check
 
 # --- the rest
 
