@@ -3,8 +3,7 @@ import { parseAddresses } from "./addresses.js";
 import { isFinal, retryDelay } from "./errors.js";
 import { pause } from "./pause.js";
 import { Route } from "./route.js";
-import type { Connect } from "./stream.js";
-import type { Connection, GatewayOptions } from "./types.js";
+import type { Connect, Connection, GatewayOptions } from "./types.js";
 
 /** How often each address is tried before a question is given up. */
 const rounds = 4;

@@ -1,7 +1,7 @@
 import { Asker, type Question } from "./asker.js";
 import { type Payment, type PaymentList, PaymentService } from "./gen/payment/payment_pb.js";
-import { type Connect, Stream } from "./stream.js";
-import type { GatewayOptions, ListOptions, PaymentWalk } from "./types.js";
+import { Stream } from "./stream.js";
+import type { Connect, GatewayOptions, ListOptions, PaymentWalk } from "./types.js";
 
 /** Returns the latest retained state of one payment. */
 export async function get(id: string, options: GatewayOptions, connect: Connect): Promise<Payment> {

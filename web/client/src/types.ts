@@ -103,3 +103,6 @@ export interface Connection {
   transport: Transport;
   close(): void;
 }
+
+/** Opens a connection to one gateway. */
+export type Connect = (address: string, protocol: Protocol | undefined) => Connection;
