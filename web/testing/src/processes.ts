@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { createInterface, type Interface } from "node:readline";
@@ -13,12 +14,19 @@ export interface Written {
   offset: bigint;
 }
 
-/** A broker in a process of its own: it outlives the gateways that read from it. */
+/** Where a Kafka runs that the tests use instead of embedded brokers. */
+const kafka = process.env.PAYSTREAM_TEST_KAFKA;
+
+/**
+ * A broker in a process of its own: it outlives the gateways that read from it. Where
+ * PAYSTREAM_TEST_KAFKA names a Kafka, it is a topic of that one, by a name that nobody else has.
+ */
 export class Broker {
   private readonly waiting: Array<(written: Written) => void> = [];
   private constructor(
     private readonly process: ChildProcess,
     readonly address: string,
+    readonly topic: string,
     lines: Interface,
   ) {
     lines.on("line", (line) => {
@@ -28,10 +36,16 @@ export class Broker {
   }
 
   static async start(...args: string[]): Promise<Broker> {
-    const process = spawn(`${inject("binaries")}/testbroker`, args, { stdio: ["pipe", "pipe", "inherit"] });
+    const named = args.findLast((arg) => arg.startsWith("-topic="))?.replace("-topic=", "") ?? "payments.raw";
+    const topic = kafka ? `${named}.${randomUUID()}` : named;
+    const where = kafka ? [`-kafka=${kafka}`, `-topic=${topic}`] : [];
+    const process = spawn(`${inject("binaries")}/testbroker`, [...args, ...where], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
     const lines = createInterface({ input: process.stdout });
-    const [line] = (await once(lines, "line")) as [string];
-    return new Broker(process, line.replace("broker ", ""), lines);
+    const failed = once(process, "exit").then(() => Promise.reject(new Error("the broker has not started")));
+    const [line] = (await Promise.race([once(lines, "line"), failed])) as [string];
+    return new Broker(process, line.replace("broker ", ""), topic, lines);
   }
 
   /** Writes records one after the other; resolves when all of them are acknowledged. */
@@ -59,14 +73,16 @@ export class Gateway {
   private process: ChildProcess | undefined;
   private log = "";
   private constructor(
-    private readonly broker: string,
     private readonly port: number,
     private readonly args: string[],
   ) {}
 
   static async start(broker: Broker | string, ...args: string[]): Promise<Gateway> {
-    const address = typeof broker === "string" ? broker : broker.address;
-    const gateway = new Gateway(address, await freePort(), args);
+    const kafka =
+      typeof broker === "string"
+        ? [`--kafka-brokers=${broker}`]
+        : [`--kafka-brokers=${broker.address}`, `--kafka-topic=${broker.topic}`];
+    const gateway = new Gateway(await freePort(), [...kafka, ...args]);
     await gateway.start();
     return gateway;
   }
@@ -80,7 +96,7 @@ export class Gateway {
   async start(): Promise<void> {
     const child = spawn(
       `${inject("binaries")}/paystream`,
-      ["serve", `--kafka-brokers=${this.broker}`, `--grpc-port=${this.port}`, "--admin-addr=", ...this.args],
+      ["serve", `--grpc-port=${this.port}`, "--admin-addr=", ...this.args],
       { stdio: ["ignore", "ignore", "pipe"] },
     );
     this.process = child;
@@ -150,7 +166,7 @@ export function sleep(ms: number): Promise<void> {
 /** Runs `paystream produce` to its end; it writes sample payments. */
 export async function produce(broker: Broker, ...args: string[]): Promise<void> {
   const child = spawn(`${inject("binaries")}/paystream`, ["produce", ...args], {
-    env: { ...process.env, KAFKA_BROKERS: broker.address },
+    env: { ...process.env, KAFKA_BROKERS: broker.address, KAFKA_TOPIC: broker.topic },
     stdio: ["ignore", "ignore", "inherit"],
   });
   const [code] = (await once(child, "exit")) as [number | null];
