@@ -87,7 +87,9 @@ function SuccessCard({ plots, marks }: { plots: Plots; marks: number[] }) {
   return (
     <article class="card">
       <header>
-        <h2 title="Completed, of those that completed or failed">Success rate</h2>
+        <h2 title="Completed, of those that completed or failed; at each time, over the sixth of the window before it">
+          Success rate
+        </h2>
         <Legend
           items={shown.map(({ provider, i }) => ({
             label: name(provider),

@@ -48,6 +48,20 @@ describe("Series", () => {
     expect(successOverall).toBeCloseTo(2 / 3);
   });
 
+  test("the success rate of a step is that of the steps that lead up to it", () => {
+    const stripe = series().plots(EVERYTHING, 60, NOW).success[PROVIDERS.indexOf(Provider.STRIPE)];
+    expect(stripe?.at(-1)).toBe(1); // 30 s ago one failed
+    expect(stripe?.at(-30)).toBe(0);
+    expect(stripe?.at(-15)).toBeNull();
+  });
+
+  test("the last step counts the seconds that are over", () => {
+    const s = new Series();
+    s.add(payment({ status: STATUS_COMPLETED }), NOW + 500);
+    const rates = s.plots(EVERYTHING, 300, NOW + 2000).rates[STATUSES.indexOf(STATUS_COMPLETED)];
+    expect(rates?.at(-1)).toBe(1 / 2);
+  });
+
   test("amounts of different currencies are never added", () => {
     const { currencies } = series().plots(EVERYTHING, 300, NOW);
     expect(currencies.map((c) => [c.code, c.total, c.count])).toEqual([

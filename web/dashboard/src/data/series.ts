@@ -1,6 +1,11 @@
 import { type Payment, PaymentStatus, type Provider } from "@paystream/client";
 import { type Filter, PROVIDERS, passes, STATUSES } from "./filter";
 
+/** The steps of a plot. */
+const STEPS = 60;
+/** How many steps a share is taken over. */
+const TRAIL = 10;
+
 /** How far back the series go, in seconds. */
 const KEPT = 3600;
 
@@ -22,9 +27,12 @@ export interface Plots {
   step: number;
   /** Payments per second, by status in the order of STATUSES. */
   rates: number[][];
-  /** The share that completed, 0 to 1, by provider in the order of PROVIDERS; null where none ended. */
+  /**
+   * The share that completed, 0 to 1, by provider in the order of PROVIDERS, each over the last TRAIL steps: of
+   * a single payment it would be all or nothing. Null where none ended.
+   */
   success: (number | null)[][];
-  /** The same over the whole window. */
+  /** The same over the whole window, no more. */
   successTotal: (number | null)[];
   successOverall: number | null;
   /** Events by status over the whole window. */
@@ -62,55 +70,46 @@ export class Series {
     }
   }
 
-  /** Sums up the window, in seconds, that ends now (ms since 1970), in about 60 steps. */
+  /** Sums up the window, in seconds, that ends now (ms since 1970). */
   plots(filter: Filter, window: number, now: number): Plots {
-    const step = window / 60;
+    const step = window / STEPS;
     const end = Math.ceil(now / 1000 / step) * step;
-    const steps = Array.from({ length: 60 }, (_, i) => end - window + (i + 1) * step);
-    const zeros = () => steps.map(() => 0);
+    const begin = end - window - TRAIL * step;
+    const zeros = () => new Array<number>(STEPS + TRAIL).fill(0);
     const rates = STATUSES.map(zeros);
     const completed = PROVIDERS.map(zeros);
     const ended = PROVIDERS.map(zeros);
-    const counts = STATUSES.map(() => 0);
-    const currencies = new Map<string, { code: string; total: number; count: number; steps: number[] }>();
+    const amounts = new Map<string, { count: number; steps: number[] }>();
     for (const [second, cells] of this.seconds) {
-      const i = Math.floor((second - (end - window)) / step);
-      if (i < 0 || i >= steps.length) continue;
+      const i = Math.floor((second - begin) / step);
+      if (i < 0 || i >= STEPS + TRAIL) continue;
       for (const cell of cells.values()) {
         if (!passes(filter, cell.provider, cell.status)) continue;
-        const s = indexOf(STATUSES, cell.status);
         const p = indexOf(PROVIDERS, cell.provider);
-        bump(rates[s], i, cell.count / step);
-        bump(counts, s, cell.count);
+        bump(rates[indexOf(STATUSES, cell.status)], i, cell.count);
         if (cell.status === PaymentStatus.STATUS_COMPLETED) bump(completed[p], i, cell.count);
         if (isEnd(cell.status)) bump(ended[p], i, cell.count);
-        let currency = currencies.get(cell.currency);
-        if (!currency) {
-          currency = { code: cell.currency, total: 0, count: 0, steps: zeros() };
-          currencies.set(cell.currency, currency);
-        }
-        currency.total += cell.amount;
+        if (i < TRAIL) continue;
+        const currency = amounts.get(cell.currency) ?? { count: 0, steps: zeros() };
+        amounts.set(cell.currency, currency);
         currency.count += cell.count;
         bump(currency.steps, i, cell.amount);
       }
     }
-    const share = (done: number, all: number) => (all > 0 ? done / all : null);
-    const sums = (lists: number[][]) => lists.map((list) => list.reduce((a, b) => a + b, 0));
-    const [done, all] = [sums(completed), sums(ended)];
+    const [done, all] = [completed.map(total), ended.map(total)];
+    // The last step is not over yet: what has come is of the seconds that are.
+    const last = Math.max(1, Math.min(step, now / 1000 - (end - step)));
     return {
-      times: steps,
+      times: Array.from({ length: STEPS }, (_, i) => end - window + (i + 1) * step),
       step,
-      rates,
-      success: PROVIDERS.map((_, p) =>
-        steps.map((_, i) => share(completed[p]?.[i] ?? 0, ended[p]?.[i] ?? 0)),
-      ),
+      rates: rates.map((counts) => shown(counts).map((n, i) => n / (i === STEPS - 1 ? last : step))),
+      success: PROVIDERS.map((_, p) => trailing(completed[p] ?? [], ended[p] ?? [])),
       successTotal: PROVIDERS.map((_, p) => share(done[p] ?? 0, all[p] ?? 0)),
-      successOverall: share(
-        done.reduce((a, b) => a + b, 0),
-        all.reduce((a, b) => a + b, 0),
-      ),
-      counts,
-      currencies: [...currencies.values()].sort((a, b) => b.count - a.count || (a.code < b.code ? -1 : 1)),
+      successOverall: share(sum(done), sum(all)),
+      counts: rates.map(total),
+      currencies: [...amounts]
+        .map(([code, { count, steps }]) => ({ code, count, total: sum(steps), steps: shown(steps) }))
+        .sort((a, b) => b.count - a.count || (a.code < b.code ? -1 : 1)),
     };
   }
 
@@ -134,4 +133,17 @@ function indexOf<T>(list: readonly T[], value: T): number {
 
 function bump(list: number[] | undefined, i: number, by: number): void {
   if (list) list[i] = (list[i] ?? 0) + by;
+}
+
+const sum = (list: number[]) => list.reduce((a, b) => a + b, 0);
+const share = (done: number, all: number) => (all > 0 ? done / all : null);
+/** The steps of the window, without those that come before it. */
+const shown = (steps: number[]) => steps.slice(TRAIL);
+const total = (steps: number[]) => sum(shown(steps));
+
+/** The share at each step of the window, over the steps that lead up to it. */
+function trailing(completed: number[], ended: number[]): (number | null)[] {
+  return shown(completed).map((_, i) =>
+    share(sum(completed.slice(i + 1, i + TRAIL + 1)), sum(ended.slice(i + 1, i + TRAIL + 1))),
+  );
 }
