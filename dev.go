@@ -12,18 +12,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"golang.org/x/sync/errgroup"
 
 	"paystream/internal/kafkaconn"
 	"paystream/producer"
 )
 
+// What a topic that was empty is given before the gateway starts: so many payments, of so long.
 const (
-	devPartitions = 3
-	devExisting   = 50 // payments that are there before the gateway starts
-	kafkaPort     = 9092
+	devExisting = 600
+	devHistory  = 30 * time.Minute
 )
 
 func (p *program) devCommand() *cobra.Command {
@@ -34,15 +34,24 @@ func (p *program) devCommand() *cobra.Command {
 payments that keep coming, and the gateway. It prints where they are and lines to paste into a
 second terminal. Where a port is taken it takes a free one, and says so.
 
-The broker keeps all in memory, and forgets it at the end. No setting of a connection to Kafka is
-used (KAFKA_BROKERS, KAFKA_SSL..., KAFKA_SASL...).
+A sample payment begins as pending, then completes or fails, and is sometimes refunded later; each
+step is a record of its own. The topic begins with some of the last half hour.
+
+The broker keeps all in memory and forgets it at the end, unless --data-dir names a directory for
+it: then its payments, and the cursors of clients, outlive a restart, a kill included (though not a
+power cut: nothing is synced to the disk one by one, as with Kafka itself). Nothing in it is ever
+deleted; remove the directory to begin anew.
+
+No setting of a connection to Kafka is used (KAFKA_BROKERS, KAFKA_SSL..., KAFKA_SASL...).
 `,
 		Example: `  paystream dev
   paystream dev --interval=10ms
+  paystream dev --data-dir=payments.data
   paystream dev --grpc-port=8080 --amount-units=minor`,
 		Args: cobra.NoArgs,
 	}
-	interval := cmd.Flags().Duration("interval", 500*time.Millisecond, "time between sample payments; 0 is none after the first ones")
+	interval := cmd.Flags().Duration("interval", 500*time.Millisecond, "time between the records of sample payments; 0 is none after the first ones")
+	dataDir := cmd.Flags().String("data-dir", "", "keep the broker's data in this directory over restarts (made if it is not there)")
 	unused := append(connectionKeys(), "KAFKA_SCHEMA_REGISTRY_URL", "KAFKA_SCHEMA_REGISTRY_AUTH", "GRPC_TLS_CERT_FILE", "GRPC_TLS_KEY_FILE")
 	read := p.configFlags(cmd, without(keys(), unused...))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -55,7 +64,7 @@ used (KAFKA_BROKERS, KAFKA_SSL..., KAFKA_SASL...).
 		}
 		log := p.logger(cfg)
 		logWarnings(log, cfg)
-		d := &dev{cfg: cfg, interval: *interval, out: p.stdout, log: log, serve: p.serve}
+		d := &dev{cfg: cfg, interval: *interval, dataDir: *dataDir, out: p.stdout, log: log, serve: p.serve}
 		d.elsewhere, err = p.elsewhere()
 		if err != nil {
 			return err
@@ -84,30 +93,31 @@ func (p *program) elsewhere() ([]string, error) {
 type dev struct {
 	cfg       *Config
 	interval  time.Duration
+	dataDir   string // empty is in memory
 	out       io.Writer
 	log       *slog.Logger
 	serve     serveFunc
 	elsewhere []string // settings of another Kafka
 
-	broker  string
-	sampler *producer.Sampler
+	broker  *devBroker
+	kept    int64 // records that were there before
+	traffic *producer.Traffic
 	writer  *producer.Writer
 }
 
 // run starts the broker, its first payments, the gateway and then more payments, and ends them in
 // the opposite order.
 func (d *dev) run(ctx context.Context) error {
-	cluster, err := startBroker(ctx, d.cfg.Topic)
-	if err != nil {
-		return fmt.Errorf("start the embedded broker: %w", err)
+	var err error
+	if d.broker, err = startBroker(ctx, d.cfg.Topic, d.dataDir, d.log); err != nil {
+		return err
 	}
-	defer cluster.Close()
-	d.broker = cluster.ListenAddrs()[0]
-	d.cfg.Kafka = kafkaconn.Config{Brokers: []string{d.broker}, ClientID: d.cfg.Kafka.ClientID}
+	defer d.broker.Close()
+	d.cfg.Kafka = kafkaconn.Config{Brokers: []string{d.broker.addr()}, ClientID: d.cfg.Kafka.ClientID}
 	d.cfg.PasteBroker = d.brokerToName()
 	notes := d.takeFreePorts(ctx)
 
-	d.sampler = producer.NewSampler(rand.Uint64(), d.cfg.AmountUnits)
+	d.traffic = producer.NewTraffic(rand.Uint64(), d.cfg.AmountUnits)
 	d.writer, err = producer.NewWriter(d.cfg.Kafka, d.cfg.Topic)
 	if err != nil {
 		return fmt.Errorf("write sample payments: %w", err)
@@ -137,13 +147,13 @@ func (d *dev) run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// writeExisting gives a topic that is empty a past.
 func (d *dev) writeExisting(ctx context.Context) error {
-	now := time.Now()
-	records := make([]producer.Record, devExisting)
-	for i := range records {
-		records[i] = d.sampler.Next(now.Add(-time.Duration(devExisting-i) * time.Minute))
+	if d.kept = d.broker.records(); d.kept > 0 {
+		return nil
 	}
-	return firstError(ctx, d.writer.Write(ctx, records...))
+	now := time.Now()
+	return firstError(ctx, d.writer.Write(ctx, d.traffic.History(devExisting, now.Add(-devHistory), now)...))
 }
 
 func (d *dev) keepWriting(ctx context.Context) error {
@@ -155,7 +165,7 @@ func (d *dev) keepWriting(ctx context.Context) error {
 	for {
 		select {
 		case now := <-tick.C:
-			if err := firstError(ctx, d.writer.Write(ctx, d.sampler.Next(now))); err != nil {
+			if err := firstError(ctx, d.writer.Write(ctx, d.traffic.Next(now))); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -177,15 +187,22 @@ func firstError(ctx context.Context, results []producer.Result) error {
 // welcome says where everything is, and what to paste.
 func (d *dev) welcome(addr string, notes []string) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\npaystream dev: %d payments are there, ", devExisting)
+	if d.kept > 0 {
+		fmt.Fprintf(&b, "\npaystream dev: %s records of before are there, ", humanize.Comma(d.kept))
+	} else {
+		fmt.Fprintf(&b, "\npaystream dev: %d sample payments of the last half hour are there, ", devExisting)
+	}
 	if d.interval > 0 {
-		fmt.Fprintf(&b, "and one more comes every %v.\n\n", d.interval)
+		fmt.Fprintf(&b, "and every %v one more\nbegins, or one that has begun goes on.\n\n", d.interval)
 	} else {
 		b.WriteString("and no more come by themselves.\n\n")
 	}
-	fmt.Fprintf(&b, "  gateway  http://%s  (gRPC, gRPC-Web, Connect, SSE, NDJSON)\n", dialable(addr))
-	fmt.Fprintf(&b, "  broker   %s  (topic %s, %d partitions)\n", d.broker, d.cfg.Topic, devPartitions)
-	if _, port, _ := net.SplitHostPort(d.broker); port != strconv.Itoa(kafkaPort) {
+	fmt.Fprintf(&b, "  gateway  http://%s  (gRPC, gRPC-Web, Connect, SSE, NDJSON, and the dashboard)\n", dialable(addr))
+	fmt.Fprintf(&b, "  broker   %s  (topic %s, %d partitions)\n", d.broker.addr(), d.cfg.Topic, d.broker.partitions())
+	if d.dataDir != "" {
+		fmt.Fprintf(&b, "  data     %s  (kept over restarts; remove it to begin anew)\n", d.dataDir)
+	}
+	if _, port, _ := net.SplitHostPort(d.broker.addr()); port != strconv.Itoa(kafkaPort) {
 		notes = append([]string{fmt.Sprintf("port %d is taken, so the broker has port %s", kafkaPort, port)}, notes...)
 	}
 	for _, note := range notes {
@@ -201,11 +218,12 @@ func (d *dev) welcome(addr string, notes []string) {
 
 // brokerToName is empty where produce finds the broker by itself.
 func (d *dev) brokerToName() string {
-	_, port, _ := net.SplitHostPort(d.broker)
+	addr := d.broker.addr()
+	_, port, _ := net.SplitHostPort(addr)
 	if port == strconv.Itoa(kafkaPort) && len(d.elsewhere) == 0 {
 		return ""
 	}
-	return d.broker
+	return addr
 }
 
 // takeFreePorts replaces the gateway's ports where they are taken, and says which.
@@ -223,17 +241,6 @@ func (d *dev) takeFreePorts(ctx context.Context) []string {
 		notes = append(notes, strings.Join(d.elsewhere, ", ")+" in the environment or .env: not used here, but produce would use them")
 	}
 	return notes
-}
-
-// startBroker starts a broker on Kafka's own port, or on a free one.
-func startBroker(ctx context.Context, topic string) (*kfake.Cluster, error) {
-	options := []kfake.Opt{kfake.NumBrokers(1), kfake.ClusterID("paystream-dev"), kfake.SeedTopics(devPartitions, topic)}
-	if !taken(ctx, net.JoinHostPort("localhost", strconv.Itoa(kafkaPort))) {
-		if cluster, err := kfake.NewCluster(append(options, kfake.Ports(kafkaPort))...); err == nil {
-			return cluster, nil
-		}
-	}
-	return kfake.NewCluster(options...)
 }
 
 // taken reports whether something listens on an address. To try and listen is not enough: on some

@@ -198,13 +198,10 @@ func TestSignalEndsServeThatFindsNoKafka(t *testing.T) {
 func TestFiltersMeanWhatTheConsumerLabels(t *testing.T) {
 	d := startDev(t, nil, "--interval=0")
 	defer d.end(t)
-	gateway := regexp.MustCompile(`gateway +(http://\S+)`).FindStringSubmatch(d.text)
-	if gateway == nil {
-		t.Fatalf("no address in\n%s", d.text)
-	}
+	gateway := d.gateway(t)
 	list := func(query string) *paymentpb.PaymentList {
 		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, gateway[1]+"/payments?limit=1000"+query, nil)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, gateway+"/payments?limit=1000"+query, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
