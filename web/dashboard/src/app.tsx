@@ -4,7 +4,7 @@ import { DetailPanel } from "./detail";
 import { Figures } from "./figures";
 import { PlotCards, SpanPicker, usePlots } from "./plots";
 import { detail, filter, gateway, store } from "./state";
-import { ConnectionState } from "./status";
+import { Alert, ConnectionState } from "./status";
 import { Table } from "./table";
 import { LookupResult, Toolbar } from "./toolbar";
 
@@ -38,6 +38,7 @@ export function App() {
           ?
         </button>
       </header>
+      <Alert />
       <main class={detail.value ? "with-detail" : ""}>
         <div class="column">
           <Overview />

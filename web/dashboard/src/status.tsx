@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import type { FeedState } from "./data/feed";
+import { clip } from "./format";
 import { store } from "./state";
 
 /** How the connection is; while it waits for another try, why, and for how long. */
@@ -11,17 +12,27 @@ export function ConnectionState() {
     <div class={`connection ${tone}`} id="connection" data-state={state.name}>
       <i class="pulse" />
       <span role="status">{text}</span>
-      {state.name === "retrying" && (
-        <>
-          <span class="countdown">in {left} s</span>
-          <span class="reason" title={state.reason}>
-            {state.reason}
-          </span>
-        </>
-      )}
-      {state.name === "failed" && <span class="reason">{state.reason}</span>}
+      {state.name === "retrying" && <span class="countdown">in {left} s</span>}
     </div>
   );
+}
+
+/** Why there is no connection, and what that means for the payments. */
+export function Alert() {
+  const state = store.state.value;
+  if (state.name === "retrying")
+    return (
+      <p class="alert" id="reason" title={`Attempt ${state.attempt}`}>
+        No connection: {clip(state.reason, 300)}. What comes meanwhile is asked for afterwards.
+      </p>
+    );
+  if (state.name === "failed")
+    return (
+      <p class="alert" id="reason" role="alert">
+        The gateway refuses this page: {clip(state.reason, 300)}. Reload it to begin anew.
+      </p>
+    );
+  return null;
 }
 
 function describe(state: FeedState, paused: boolean): { tone: string; text: string } {
