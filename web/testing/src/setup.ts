@@ -13,8 +13,12 @@ declare module "vitest" {
   }
 }
 
-/** Builds the binaries that the tests run, before the first of them. */
-export default function setup(project: TestProject): () => void {
+/** Builds the binaries that the tests run, before the first of them; or takes those in the folder BINARIES. */
+export default function setup(project: TestProject): (() => void) | undefined {
+  if (process.env.BINARIES) {
+    project.provide("binaries", process.env.BINARIES);
+    return undefined;
+  }
   const binaries = mkdtempSync(join(tmpdir(), "paystream-"));
   execFileSync("go", ["build", "-o", `${binaries}/`, ".", "./internal/testbroker"], {
     cwd: repository,
