@@ -1,4 +1,4 @@
-import { getPayment, type Payment, type PaymentMessage } from "@paystream/client";
+import { Code, ConnectError, getPayment, type Payment, type PaymentMessage } from "@paystream/client";
 import { effect, signal } from "@preact/signals";
 import { formatLink, parseLink } from "./data/filter";
 import { Store } from "./data/store";
@@ -55,10 +55,10 @@ effect(() => {
       if (!signal.aborted) lookup.value = { state: "found", payment };
     } catch (error) {
       if (signal.aborted) return;
-      const notFound = (error as { code?: number }).code === 5;
+      const notFound = ConnectError.from(error).code === Code.NotFound;
       lookup.value = notFound
         ? { state: "none" }
-        : { state: "failed", reason: String((error as Error).message) };
+        : { state: "failed", reason: ConnectError.from(error).rawMessage };
     }
   }, 250);
   return () => {

@@ -143,13 +143,14 @@ function GapLine({ row, attributes }: { row: GapRow; attributes: object }) {
   return (
     <div {...attributes} class="row gap">
       <span role="gridcell">
-        <b>Payments are missing here.</b> {gapText(row)}
+        <b>{row.gap ? "Payments are missing here." : "A new beginning."}</b> {gapText(row)}
       </span>
     </div>
   );
 }
 
-export function gapText({ gap }: GapRow): string {
+function gapText({ gap }: GapRow): string {
+  if (!gap) return "From here on the gateway reads another topic, or the topic was made anew.";
   const ranges = gap.ranges.map((r) => `partition ${r.partition}, offsets ${r.from} to ${r.to - 1n}`);
   return ranges.length > 0 ? `${ranges.join("; ")}: ${gap.reason}` : gap.reason;
 }

@@ -1,4 +1,11 @@
-import { type Gap, type PaymentMessage, type StreamState, streamPayments } from "@paystream/client";
+import {
+  Code,
+  ConnectError,
+  type Gap,
+  type PaymentMessage,
+  type StreamState,
+  streamPayments,
+} from "@paystream/client";
 
 /** How many existing payments are asked for at the start. */
 const EXISTING = 5_000;
@@ -10,6 +17,8 @@ export const HIDDEN_AFTER = 60_000;
 export interface FeedEvents {
   payment(event: PaymentMessage): void;
   gap(gap: Gap): void;
+  /** The gateway reads another topic now, and the stream has begun anew with what is retained of that. */
+  replaced(): void;
   state(state: FeedState): void;
 }
 
@@ -85,8 +94,13 @@ export class Feed {
       }
       if (this.running?.signal === signal) this.cursor = stream.cursor;
     } catch (error) {
-      if (!signal.aborted)
-        this.events.state({ name: "failed", reason: String(error instanceof Error ? error.message : error) });
+      if (signal.aborted) return;
+      if (this.cursor !== undefined && ConnectError.from(error).code === Code.FailedPrecondition) {
+        this.cursor = undefined;
+        this.events.replaced();
+        return this.run(signal);
+      }
+      this.events.state({ name: "failed", reason: ConnectError.from(error).rawMessage });
     }
   }
 }

@@ -14,7 +14,8 @@ export interface PaymentRow {
 export interface GapRow {
   seq: number;
   kind: "gap";
-  gap: Gap;
+  /** None where the gateway reads another topic from here on. */
+  gap: Gap | null;
   /** When the browser was told, in ms since 1970. */
   at: number;
 }
@@ -53,7 +54,7 @@ export class Rows {
     return row;
   }
 
-  addGap(gap: Gap, at: number): GapRow {
+  addGap(gap: Gap | null, at: number): GapRow {
     const row: GapRow = { seq: this.end, kind: "gap", gap, at };
     this.append(row);
     return row;

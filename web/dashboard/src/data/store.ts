@@ -43,6 +43,7 @@ export class Store {
     this.feed = new Feed(address, {
       payment: (event) => this.payment(event),
       gap: (gap) => this.gap(gap),
+      replaced: () => this.gap(null),
       state: (state) => this.stateChanged(state),
     });
     this.feed.start();
@@ -112,7 +113,7 @@ export class Store {
     if (publishedAt >= this.liveSince) this.latencies.add(now - publishedAt, now);
   }
 
-  private gap(gap: Gap): void {
+  private gap(gap: Gap | null): void {
     this.gaps++;
     this.view.added(this.rows.addGap(gap, this.now()));
     this.refresh();
