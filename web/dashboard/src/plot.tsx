@@ -108,7 +108,7 @@ function options(element: HTMLElement, latest: { current: Props }): Options {
     height: HEIGHT,
     legend: { show: false },
     cursor: { y: false, points: { show: !stacked, size: 6 }, drag: { x: false, y: false } },
-    padding: [8, 6, 0, 0],
+    padding: [8, 20, 0, 0],
     scales: {
       x: {
         time: true,

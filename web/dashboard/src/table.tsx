@@ -24,12 +24,13 @@ export function Table() {
     const measure = () => {
       height.value = rowHeight();
       inSight.value = Math.ceil(element.clientHeight / height.value);
+      top.value = Math.floor(element.scrollTop / height.value);
     };
     measure();
     const resized = new ResizeObserver(measure);
     resized.observe(element);
     return () => resized.disconnect();
-  }, [height, inSight]);
+  }, [height, inSight, top]);
 
   const onScroll = () => {
     const at = scroller.current?.scrollTop ?? 0;

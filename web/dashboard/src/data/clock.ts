@@ -24,6 +24,7 @@ async function ask(url: string, signal: AbortSignal): Promise<Offset | null> {
     const started = performance.now();
     const response = await fetch(url, { cache: "no-store", signal });
     const took = performance.now() - started;
+    await response.text(); // a body that nobody reads keeps the request open
     const theirs = Number(response.headers.get("Paystream-Time") ?? Number.NaN);
     return Number.isFinite(theirs) ? { ms: theirs - (before + took / 2), within: took / 2 } : null;
   } catch {

@@ -73,7 +73,8 @@ export class Series {
   /** Sums up the window, in seconds, that ends now (ms since 1970). */
   plots(filter: Filter, window: number, now: number): Plots {
     const step = window / STEPS;
-    const end = Math.ceil(now / 1000 / step) * step;
+    // The last step counts the seconds of it that are over; where a step is a second, it has to be over.
+    const end = step > 1 ? Math.ceil(now / 1000 / step) * step : Math.floor(now / 1000);
     const begin = end - window - TRAIL * step;
     const zeros = () => new Array<number>(STEPS + TRAIL).fill(0);
     const rates = STATUSES.map(zeros);
@@ -97,7 +98,6 @@ export class Series {
       }
     }
     const [done, all] = [completed.map(total), ended.map(total)];
-    // The last step is not over yet: what has come is of the seconds that are.
     const last = Math.max(1, Math.min(step, now / 1000 - (end - step)));
     return {
       times: Array.from({ length: STEPS }, (_, i) => end - window + (i + 1) * step),
