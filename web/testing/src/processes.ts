@@ -5,6 +5,13 @@ import { type AddressInfo, createServer } from "node:net";
 import { createInterface, type Interface } from "node:readline";
 import { inject } from "vitest";
 
+declare module "vitest" {
+  interface ProvidedContext {
+    /** The folder with the binaries `paystream` and `testbroker`. */
+    binaries: string;
+  }
+}
+
 /** A record's value on Kafka, as a producer of payments writes it; anything else makes a bad record. */
 export type RawPayment = Record<string, unknown>;
 

@@ -6,13 +6,6 @@ import type { TestProject } from "vitest/node";
 
 const repository = join(import.meta.dirname, "../../..");
 
-declare module "vitest" {
-  interface ProvidedContext {
-    /** The folder with the binaries `paystream` and `testbroker`. */
-    binaries: string;
-  }
-}
-
 /** Builds the binaries that the tests run, before the first of them; or takes those in the folder BINARIES. */
 export default function setup(project: TestProject): (() => void) | undefined {
   if (process.env.BINARIES) {
