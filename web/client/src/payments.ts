@@ -60,14 +60,18 @@ export class Walk implements PaymentWalk {
   }
 
   private async *listed(): AsyncGenerator<Payment> {
-    const asker = new Asker({ ...this.options, signal: this.stopping.signal }, this.connect);
+    const { signal } = this.stopping;
+    const asker = new Asker({ ...this.options, signal }, this.connect);
     try {
       let token = "";
       do {
         const page = await asker.ask(this.page(token));
         this.totalCount ??= page.totalCount;
         this.streamCursor ??= page.streamCursor;
-        yield* page.payments;
+        for (const payment of page.payments) {
+          signal.throwIfAborted();
+          yield payment;
+        }
         token = page.nextCursor;
       } while (token);
     } finally {

@@ -33,7 +33,7 @@ export class Position {
    * before all that the gateway retains, superseded or not. As long as nothing was handed over,
    * beginning anew loses nothing and is shorter; later it serves until an event has a cursor.
    */
-  opened(first: string | undefined): void {
+  opened(first: string): void {
     if (this.beginsWithExisting) this.first = first;
     else this.cursor ??= first;
   }

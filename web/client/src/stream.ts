@@ -118,16 +118,21 @@ export class Stream implements PaymentStream {
       since: since && timestampFromDate(since),
       heartbeat: durationFromMs(this.heartbeatMs),
     });
-    this.position.opened(header.get("paystream-cursor") || undefined);
-    this.reporter.tell({ name: beginsWithExisting ? "existing" : "live", address });
+    // Headers without a cursor may be those of a refusal: what follows tells.
+    const first = header.get("paystream-cursor");
+    if (first) {
+      this.position.opened(first);
+      this.reporter.tell({ name: beginsWithExisting ? "existing" : "live", address });
+    }
     return this.call;
   }
 
   /** Moves on behind an event, and returns it if it is for the consumer. */
   private take(event: PaymentEvent | undefined): PaymentMessage | undefined {
     if (!event) throw new ConnectError("the stream ended", Code.Unavailable);
-    if (this.state.name === "existing" && event.eventType !== "existing") {
-      this.reporter.tell({ name: "live", address: this.state.address });
+    if (this.state.name !== "live") {
+      const name = event.eventType === "existing" ? "existing" : "live";
+      this.reporter.tell({ name, address: this.route.address });
       if (this.stopped) return undefined;
     }
     const message = this.position.take(event);
