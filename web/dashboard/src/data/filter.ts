@@ -77,7 +77,8 @@ export function formatLink({ filter, window }: Link): string {
   const add = (name: string, value: string) => value && parts.push(`${name}=${value}`);
   add("provider", filter.providers.map((p) => PROVIDER_NAMES[p]).join(","));
   add("status", filter.statuses.map((s) => STATUS_NAMES[s]).join(","));
-  add("id", encodeURIComponent(filter.id));
+  // Half a character, as cutting a text leaves it, has no place in a link.
+  add("id", encodeURIComponent(filter.id.replace(/\p{Surrogate}/gu, "")));
   if (window !== 300) add("window", String(window / 60));
   return parts.length > 0 ? `?${parts.join("&")}` : "";
 }
