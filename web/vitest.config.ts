@@ -23,7 +23,7 @@ export default defineConfig({
         ssr: { resolve: { conditions: ["source", "node"] } },
         test: {
           name: "browser",
-          include: ["dashboard/test/**/*.test.ts"],
+          include: ["dashboard/test/**/*.test.ts", "testing/grpc-web/*.test.ts"],
           globalSetup: ["testing/src/setup.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
