@@ -100,7 +100,7 @@ test-go: ## Run the Go tests, with the race detector
 
 # Only packages that have tests for a real Kafka, one at a time: each starts brokers of its own.
 .PHONY: test-kafka
-test-kafka: ## Run the tests against a real Kafka, downloaded once into .kafka/
+test-kafka: web/node_modules ## Run the tests against a real Kafka, downloaded once into .kafka/
 	$(call say,fetch Kafka)
 	@internal/kafkatest/fetch.sh
 	$(call say,go test $(RACE) -tags kafka)
