@@ -85,11 +85,18 @@ function Body({ top, inSight, height }: { top: number; inSight: number; height: 
     if (row) rows.push(row);
   }
   if (view.length === 0) return <Empty />;
-  // Rows are keyed by their place in the document, so that a row that moves down changes texts, not elements.
+  // A row keeps its element while it is drawn, so that scrolling changes only what comes into sight; and the
+  // elements are taken again for other rows, so that a thousand rows a second change texts, not elements.
+  const elements = inSight + 2 * BEYOND;
   return (
     <div class="rows" role="rowgroup" style={{ height: `${view.length * height}px` }}>
       {rows.map((row, i) => (
-        <Line key={i} row={row} y={(first + i) * height} index={first + i} />
+        <Line
+          key={view.ordinalAt(first + i) % elements}
+          row={row}
+          y={(first + i) * height}
+          index={first + i}
+        />
       ))}
     </div>
   );

@@ -1,6 +1,6 @@
 /** A list that grows at its end and shrinks at its beginning, both in constant time. */
 export class Deque<T> {
-  private items: T[] = [];
+  private items: (T | undefined)[] = [];
   private head = 0;
 
   get length(): number {
@@ -17,8 +17,8 @@ export class Deque<T> {
 
   shift(): T | undefined {
     const item = this.items[this.head];
-    if (this.head < this.items.length) this.head++;
-    // What was taken is let go of in bulk: a splice for each would move all the others.
+    if (this.head < this.items.length) this.items[this.head++] = undefined;
+    // The places of what was taken go in bulk: a splice for each would move all the others.
     if (this.head > 1024 && this.head * 2 > this.items.length) {
       this.items.splice(0, this.head);
       this.head = 0;

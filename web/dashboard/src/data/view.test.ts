@@ -56,6 +56,19 @@ describe("View", () => {
     expect(view.waiting).toBe(3);
   });
 
+  test("a row has the same ordinal while others come and go", () => {
+    const { view, add } = table(3);
+    add("a", "b");
+    const ordinal = view.ordinalAt(0);
+    expect(view.ordinalAt(1)).toBe(ordinal - 1);
+    add("c", "d");
+    expect(ids(view)).toEqual(["d", "c", "b"]);
+    expect(view.ordinalAt(2)).toBe(ordinal);
+    view.hold();
+    add("e");
+    expect(view.ordinalAt(1)).toBe(ordinal + 1);
+  });
+
   test("a filter holds for rows that are there and for those that come", () => {
     const { view, rows } = table();
     const add = (id: string, provider: Provider, status: PaymentStatus) =>

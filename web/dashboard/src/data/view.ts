@@ -9,6 +9,8 @@ import type { Row, Rows } from "./rows";
  */
 export class View {
   private matches = new Deque<number>();
+  /** How many matches have left with their rows. */
+  private gone = 0;
   private filter: Filter = EVERYTHING;
   /** The sequence number that the view ends before, while it is held. */
   private heldAt: number | null = null;
@@ -30,13 +32,17 @@ export class View {
   setFilter(filter: Filter): void {
     this.filter = { ...filter, id: filter.id.trim().toLowerCase() };
     this.matches = new Deque();
+    this.gone = 0;
     for (const row of this.rows) this.added(row);
   }
 
   /** Takes note of a row that was just added, and of those that had to go for it. */
   added(row: Row): void {
     if (this.shows(row)) this.matches.push(row.seq);
-    while ((this.matches.at(0) ?? Number.POSITIVE_INFINITY) < this.rows.start) this.matches.shift();
+    while ((this.matches.at(0) ?? Number.POSITIVE_INFINITY) < this.rows.start) {
+      this.matches.shift();
+      this.gone++;
+    }
   }
 
   /** How many rows it shows. */
@@ -59,6 +65,11 @@ export class View {
   indexOf(seq: number): number {
     const i = this.before(seq);
     return this.matches.at(i) === seq && i < this.length ? this.length - 1 - i : -1;
+  }
+
+  /** Which of all matches the row at an index is, counted from the oldest: it stays while others come and go. */
+  ordinalAt(index: number): number {
+    return this.gone + this.length - 1 - index;
   }
 
   /** All that it shows, the newest first. */

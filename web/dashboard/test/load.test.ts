@@ -1,0 +1,119 @@
+import { Broker, Gateway, produce } from "@paystream/testing";
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, expect } from "vitest";
+import { MAX_ROWS } from "../src/data/rows.ts";
+import { type Dashboard, test } from "./page.ts";
+
+const EXISTING = 5_000;
+const COUNT = 30_000;
+
+/**
+ * What the page may have on its heap. A row of a sample payment was measured to take 650 bytes, with its
+ * event, its payment and their texts; the rest is for the code, the document and the plots.
+ */
+const MAX_HEAP = MAX_ROWS * 1_000 + 10_000_000;
+
+let broker: Broker;
+let gateway: Gateway;
+
+beforeAll(async () => {
+  broker = await Broker.start();
+  await produce(broker, `--count=${EXISTING}`, "--interval=0");
+  gateway = await Gateway.start(broker);
+});
+afterAll(async () => {
+  await gateway.stop();
+  await broker.stop();
+});
+
+test("1,000 payments a second for half a minute: all of them come, it stays smooth, the heap is bounded", {
+  timeout: 120_000,
+}, async ({ open }) => {
+  const dashboard = await open(gateway);
+  await dashboard.hasReceived(EXISTING);
+  await dashboard.isLive();
+  const idle = await framesWhile(dashboard.page, () => dashboard.page.waitForTimeout(3000));
+
+  const heap: number[] = [];
+  const loaded = await framesWhile(dashboard.page, async () => {
+    await startScrolling(dashboard.page);
+    const produced = produce(broker, `--count=${COUNT}`, "--interval=1ms");
+    // With those that were there, the page has all the rows that it keeps by the time of the first look.
+    for (const half of [1, 2]) {
+      const count = EXISTING + (COUNT / 2) * half;
+      // Looking is work for the page too: not too often.
+      await expect
+        .poll(() => dashboard.figure("received"), { timeout: 60_000, interval: 500 })
+        .toBeGreaterThanOrEqual(count);
+      heap.push(await heapOf(dashboard));
+    }
+    await produced;
+  });
+
+  console.log(`idle: ${describeFrames(idle)}; loaded: ${describeFrames(loaded)}`);
+  console.log(`heap after 15,000 and 30,000: ${heap.map((b) => (b / 1e6).toFixed(1)).join(", ")} MB`);
+  await dashboard.hasReceived(EXISTING + COUNT);
+  // A headless browser on a busy machine may not reach 60 frames a second when it has nothing to do.
+  expect(loaded.perSecond).toBeGreaterThanOrEqual(Math.min(50, 0.8 * idle.perSecond));
+  const [first = 0, second = 0] = heap;
+  expect(second).toBeLessThan(first * 1.25);
+  expect(second).toBeLessThan(MAX_HEAP);
+});
+
+interface Frames {
+  perSecond: number;
+  /** The longest time between two frames, in ms. */
+  longest: number;
+}
+
+const describeFrames = (f: Frames) =>
+  `${f.perSecond.toFixed(1)} frames a second, the longest ${Math.round(f.longest)} ms`;
+
+/** Counts the page's frames while something is done. */
+async function framesWhile(page: Page, action: () => Promise<unknown>): Promise<Frames> {
+  await page.evaluate(() => {
+    const times: number[] = [];
+    let stopped = false;
+    const frame = (time: number) => {
+      times.push(time);
+      if (!stopped) requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+    const stop = () => {
+      stopped = true;
+      return times;
+    };
+    Object.assign(globalThis, { stopCounting: stop });
+  });
+  await action();
+  const times = await page.evaluate(() =>
+    (globalThis as never as { stopCounting(): number[] }).stopCounting(),
+  );
+  const between = times.slice(1).map((time, i) => time - (times[i] ?? 0));
+  const sum = between.reduce((a, b) => a + b, 0);
+  return { perSecond: (1000 * between.length) / sum, longest: Math.max(...between) };
+}
+
+/** Scrolls down and up again through some hundred rows, a bit in every frame, for good. */
+function startScrolling(page: Page): Promise<void> {
+  return page.evaluate(() => {
+    const grid = document.querySelector("#payments");
+    let [top, step] = [0, 60];
+    const scroll = () => {
+      top += step;
+      if (top <= 0 || top >= 12_000) step = -step;
+      grid?.scrollTo({ top });
+      requestAnimationFrame(scroll);
+    };
+    scroll();
+  });
+}
+
+/** The bytes that the page's objects take once the garbage is gone. */
+async function heapOf(dashboard: Dashboard): Promise<number> {
+  const devtools = await dashboard.devtools();
+  await devtools.send("HeapProfiler.collectGarbage");
+  const { usedSize } = await devtools.send("Runtime.getHeapUsage");
+  await devtools.detach();
+  return usedSize;
+}
