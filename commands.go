@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 )
 
 // program is what all commands share.
@@ -196,23 +194,4 @@ func (p *program) printWarnings(cfg *Config) {
 	for _, w := range cfg.warnings {
 		fmt.Fprintln(p.stderr, "warning:", w)
 	}
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// colored reports whether what is written to w may have colours.
-func (p *program) colored(w io.Writer) bool {
-	if !isTerminal(w) {
-		return false
-	}
-	for _, entry := range p.env {
-		name, value, _ := strings.Cut(entry, "=")
-		if name == "NO_COLOR" && value != "" || name == "TERM" && value == "dumb" {
-			return false
-		}
-	}
-	return true
 }

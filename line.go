@@ -11,13 +11,15 @@ import (
 // paymentLine is a payment in a line for people: pay_abc | $50.00 USD | STRIPE | COMPLETED.
 func paymentLine(p *paymentpb.Payment, colors bool) string {
 	status := strings.TrimPrefix(p.GetStatus().String(), "STATUS_")
+	provider := strings.TrimPrefix(p.GetProvider().String(), "PROVIDER_")
 	if colors {
-		status = statusColor(p.GetStatus()) + status + "\x1b[0m"
+		status = statusColor(p.GetStatus()) + status + plainText
+		provider = faint + provider + plainText
 	}
 	return strings.Join([]string{
 		printable(p.GetId()),
 		payment.FormatAmount(p),
-		strings.TrimPrefix(p.GetProvider().String(), "PROVIDER_"),
+		provider,
 		status,
 	}, " | ")
 }
@@ -31,14 +33,14 @@ func printable(s string) string {
 func statusColor(s paymentpb.PaymentStatus) string {
 	switch s {
 	case paymentpb.PaymentStatus_STATUS_COMPLETED:
-		return "\x1b[32m" // green
+		return green
 	case paymentpb.PaymentStatus_STATUS_PENDING:
-		return "\x1b[33m" // yellow
+		return yellow
 	case paymentpb.PaymentStatus_STATUS_FAILED:
-		return "\x1b[31m" // red
+		return red
 	case paymentpb.PaymentStatus_STATUS_REFUNDED:
-		return "\x1b[36m" // cyan
+		return magenta
 	default:
-		return "\x1b[2m" // faint
+		return faint
 	}
 }

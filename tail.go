@@ -40,6 +40,7 @@ type tailOptions struct {
 	newOnly, json     bool
 	count             int
 	heartbeat         time.Duration
+	colors            bool
 }
 
 func (p *program) tailCommand() *cobra.Command {
@@ -52,6 +53,9 @@ new one: pay_abc | $50.00 USD | STRIPE | COMPLETED
 Payments go to standard output, all else to standard error. When the stream breaks it goes on by
 itself where it was, on this gateway or another behind the same address, and prints no payment
 twice. What the gateway no longer has it names, and goes on after it.
+
+On a terminal a line below the payments says how it is getting on, how many have come and how fast.
+Where standard output or standard error is no terminal there is no such line, and no colour.
 
 Exit codes: 0 stopped, or --count reached, 1 refused by the gateway, 2 bad usage or configuration,
 3 the gateway could not be reached in the first place.
@@ -76,10 +80,14 @@ Exit codes: 0 stopped, or --count reached, 1 refused by the gateway, 2 bad usage
 	flags.BoolVar(&o.json, "json", false, "print each event as a line of JSON")
 	flags.IntVar(&o.count, "count", 0, "stop after so many payments; 0 is never")
 	flags.DurationVar(&o.heartbeat, "heartbeat", 5*time.Second, "ask for a sign of life after so long; when two are missing, connect anew")
+	colors := p.colorFlag(cmd)
 	read := p.configFlags(cmd, only(keys(), "GRPC_HOST", "GRPC_PORT", "GRPC_TLS_CERT_FILE", "GRPC_TLS_KEY_FILE"))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := read()
 		if err != nil {
+			return err
+		}
+		if o.colors, err = colors(); err != nil {
 			return err
 		}
 		p.printWarnings(cfg)
@@ -108,10 +116,6 @@ func (p *program) newTail(o tailOptions, cfg *Config) (*tail, error) {
 	if err != nil {
 		return nil, err
 	}
-	printer := linePrinter(p.stdout, p.colored(p.stdout))
-	if o.json {
-		printer = jsonPrinter(p.stdout)
-	}
 	return &tail{
 		address: address,
 		dial:    dial,
@@ -119,8 +123,7 @@ func (p *program) newTail(o tailOptions, cfg *Config) (*tail, error) {
 		silence: 2*o.heartbeat + time.Second,
 		giveUp:  10 * time.Second,
 		count:   o.count,
-		show:    printer,
-		say:     func(state string) { fmt.Fprintln(p.stderr, state) },
+		view:    func() tailView { return p.tailView(o, address) },
 		next:    map[int32]int64{},
 	}, nil
 }
@@ -249,29 +252,43 @@ func (o tailOptions) roots() (*x509.CertPool, error) {
 	return roots, nil
 }
 
+// tailView is the view that fits where the output goes.
+func (p *program) tailView(o tailOptions, address string) tailView {
+	printer := linePrinter(o.colors)
+	if o.json {
+		printer = jsonPrinter()
+	}
+	if !p.obeys(p.stdout) || !p.obeys(p.stderr) {
+		return &plainView{out: p.stdout, err: p.stderr, write: printer}
+	}
+	return newTerminalView(p.stdout, bottomLineOn(p.stderr), printer, address, o.colors)
+}
+
+// eventPrinter appends an event to a buffer, with the end of its line.
+type eventPrinter func(*bytes.Buffer, *paymentpb.PaymentEvent) error
+
 // linePrinter prints payments for people.
-func linePrinter(w io.Writer, colors bool) func(*paymentpb.PaymentEvent) error {
-	return func(e *paymentpb.PaymentEvent) error {
-		_, err := io.WriteString(w, paymentLine(e.GetPayment(), colors)+"\n")
-		return err
+func linePrinter(colors bool) eventPrinter {
+	return func(b *bytes.Buffer, e *paymentpb.PaymentEvent) error {
+		b.WriteString(paymentLine(e.GetPayment(), colors))
+		b.WriteByte('\n')
+		return nil
 	}
 }
 
 // jsonPrinter prints events as the contract's JSON: default values are written.
-func jsonPrinter(w io.Writer) func(*paymentpb.PaymentEvent) error {
+func jsonPrinter() eventPrinter {
 	options := protojson.MarshalOptions{EmitDefaultValues: true}
-	return func(e *paymentpb.PaymentEvent) error {
+	return func(b *bytes.Buffer, e *paymentpb.PaymentEvent) error {
 		text, err := options.Marshal(e)
 		if err != nil {
 			return fmt.Errorf("write event %s as JSON: %w", position(e), err)
 		}
-		var line bytes.Buffer
-		if err := json.Compact(&line, text); err != nil { // protojson's own spaces vary from build to build
+		if err := json.Compact(b, text); err != nil { // protojson's own spaces vary from build to build
 			return fmt.Errorf("write event %s as JSON: %w", position(e), err)
 		}
-		line.WriteByte('\n')
-		_, err = line.WriteTo(w)
-		return err
+		b.WriteByte('\n')
+		return nil
 	}
 }
 

@@ -39,9 +39,10 @@ type tail struct {
 	silence time.Duration                    // how long a living gateway can be silent
 	giveUp  time.Duration                    // how long a gateway that never answered is tried
 	count   int                              // 0 is without end
-	show    func(*paymentpb.PaymentEvent) error
-	say     func(state string)
+	view    func() tailView
 
+	shown    tailView        // what view has made, for the time of run
+	phase    phase           // the last that it was told
 	reached  bool            // a gateway has answered
 	next     map[int32]int64 // by partition, the offset after the last one seen
 	printed  int
@@ -50,26 +51,45 @@ type tail struct {
 }
 
 // run returns nil when ctx is done or the count is reached.
-func (t *tail) run(ctx context.Context) error {
+func (t *tail) run(ctx context.Context) (err error) {
+	t.shown = t.view()
+	defer func() {
+		if closeErr := t.shown.close(); err == nil && closeErr != nil {
+			err = printing(closeErr)
+		}
+	}()
 	start := time.Now()
 	for {
+		t.enter(tailState{phase: connecting})
 		err := t.stream(ctx)
 		if ctx.Err() != nil || errors.Is(err, errCounted) {
-			return nil //nolint:nilerr // both are what was asked for
+			return nil // both are what was asked for
 		}
-		pause, err := t.judge(err)
-		if err != nil {
-			return err
+		pause, final := t.judge(err)
+		if final != nil {
+			return final
 		}
 		if !t.reached && time.Since(start)+pause > t.giveUp {
 			return unreachable(fmt.Errorf("%s, for %v: is the gateway running, and its address right (--address, GRPC_HOST, GRPC_PORT)?",
 				t.state, t.giveUp))
 		}
+		if pause == 0 {
+			continue
+		}
+		t.enter(tailState{retrying, time.Now().Add(pause), words(err)})
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
 			return nil
 		}
+	}
+}
+
+// enter tells the view, where it is news.
+func (t *tail) enter(state tailState) {
+	if state.phase != t.phase {
+		t.phase = state.phase
+		t.shown.enter(state)
 	}
 }
 
@@ -98,6 +118,11 @@ func (t *tail) receive(stream *connect.ServerStreamForClient[paymentpb.PaymentEv
 	if first := stream.ResponseHeader().Get("Paystream-Cursor"); first != "" {
 		alive()
 		t.connected()
+		if t.request.GetCursor() == "" && t.request.GetSince() == nil && t.request.GetStart() != paymentpb.StreamStart_START_NEW_ONLY {
+			t.enter(tailState{phase: existing})
+		} else {
+			t.enter(tailState{phase: live})
+		}
 		// Of a stream that starts with what exists, the first event's cursor is the first to go on from.
 		if t.request.GetCursor() == "" && t.request.GetStart() == paymentpb.StreamStart_START_NEW_ONLY {
 			t.request.Cursor = first
@@ -126,16 +151,21 @@ func (t *tail) connected() {
 func (t *tail) tell(state string) {
 	if state != t.state {
 		t.state = state
-		t.say(state)
+		t.shown.say(state)
 	}
 }
 
 // handle prints an event unless it is a heartbeat or has been printed before.
 func (t *tail) handle(e *paymentpb.PaymentEvent) error {
+	if e.GetEventType() == "existing" {
+		t.enter(tailState{phase: existing})
+	} else {
+		t.enter(tailState{phase: live})
+	}
 	seen := e.GetPayment() == nil || e.GetOffset() < t.next[e.GetPartition()]
 	if !seen {
-		if err := t.show(e); err != nil {
-			return &finalError{fmt.Errorf("print a payment: %w", err)}
+		if err := t.shown.event(e); err != nil {
+			return &finalError{printing(err)}
 		}
 		t.printed++
 		t.next[e.GetPartition()] = e.GetOffset() + 1
@@ -148,6 +178,8 @@ func (t *tail) handle(e *paymentpb.PaymentEvent) error {
 	}
 	return nil
 }
+
+func printing(err error) error { return fmt.Errorf("print a payment: %w", err) }
 
 // finalError is one that another try would not mend.
 type finalError struct{ error }
@@ -220,12 +252,12 @@ func isFinal(code connect.Code) bool {
 	}
 }
 
-// words is an error without its code and its wrappings.
+// words is an error without its code and its wrappings, and without what a terminal would obey.
 func words(err error) string {
 	if c, ok := errors.AsType[*connect.Error](err); ok {
-		return c.Message()
+		return printable(c.Message())
 	}
-	return err.Error()
+	return printable(err.Error())
 }
 
 // backoff is the pause after so many failures, half of it random.
