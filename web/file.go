@@ -77,7 +77,7 @@ func (f *file) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", f.cacheControl)
 	v := &f.plain
 	if f.gzip != nil {
-		h.Set("Vary", "Accept-Encoding")
+		h.Add("Vary", "Accept-Encoding") // CORS has its own
 		if acceptsGzip(r.Header) {
 			v = f.gzip
 		}

@@ -148,6 +148,13 @@ func TestEncodings(t *testing.T) {
 	if a, b := body(t, plain), body(t, zipped); a != b {
 		t.Errorf("%q is not %q", a, b)
 	}
+	// What stands around the page may have a reason of its own to vary.
+	w := httptest.NewRecorder()
+	w.Header().Set("Vary", "Origin")
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, script, nil))
+	if got := strings.Join(w.Header().Values("Vary"), ", "); got != "Origin, Accept-Encoding" {
+		t.Errorf("varies by %q", got)
+	}
 }
 
 func TestCaching(t *testing.T) {
