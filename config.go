@@ -69,6 +69,7 @@ type setting struct {
 	key    key
 	value  string
 	source source
+	over   []source // that have values of their own, which do not count
 }
 
 // A warning is what is odd about the configuration and no reason to refuse it.
@@ -85,11 +86,11 @@ func loadConfig(keys []key, from sources, terminal bool) (*Config, error) {
 	c := defaultConfig(terminal)
 	var refused []error
 	for _, k := range keys {
-		value, src := from.lookup(k)
+		value, src, over := from.lookup(k)
 		if k.name == "LOG_FORMAT" && src == fromDefault {
 			value = c.LogFormat
 		}
-		c.settings = append(c.settings, setting{k, value, src})
+		c.settings = append(c.settings, setting{k, value, src, over})
 		if err := k.set(c, value); src != fromDefault && err != nil {
 			refused = append(refused, fmt.Errorf("%s (from %s): %w", k.name, src, err))
 		}

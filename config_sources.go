@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -43,21 +44,33 @@ func readSources(flags map[string]string, environ []string) (sources, error) {
 	return s, err
 }
 
-// lookup returns a key's value from the first source that has one.
-func (s sources) lookup(k key) (string, source) {
-	if value, ok := s.flags[k.name]; ok {
-		return value, fromFlag
-	}
-	for _, from := range []struct {
+// lookup returns a key's value from the first source that has one, and the sources whose values it
+// stands before.
+func (s sources) lookup(k key) (value string, from source, over []source) {
+	value, from = k.value, fromDefault
+	for _, candidate := range []struct {
 		values map[string]string
 		source source
-	}{{s.env, fromEnv}, {s.file, fromFile}} {
+	}{{s.flags, fromFlag}, {s.env, fromEnv}, {s.file, fromFile}} {
+		given, ok := candidate.values[k.name]
+		switch {
 		// Tools that pass variables on, such as Docker's compose, make empty ones of those unset.
-		if value, ok := from.values[k.name]; ok && (value != "" || k.empty) {
-			return value, from.source
+		case !ok, given == "" && !k.empty && candidate.source != fromFlag:
+		case from == fromDefault:
+			value, from = given, candidate.source
+		default:
+			over = append(over, candidate.source)
 		}
 	}
-	return k.value, fromDefault
+	return value, from, over
+}
+
+// dotenvPath is where the file is, in full.
+func dotenvPath() string {
+	if path, err := filepath.Abs(dotenv); err == nil {
+		return path
+	}
+	return dotenv
 }
 
 func readDotenv() (map[string]string, error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -265,16 +266,17 @@ func TestMalformedDotenv(t *testing.T) {
 
 func TestConfigCommand(t *testing.T) {
 	t.Chdir(t.TempDir())
-	writeDotenv(t, "RETAIN_AGE=1h\n")
+	writeDotenv(t, "RETAIN_AGE=1h\nKAFKA_GROUP_ID=file\nGRPC_PORT=6000\nLOG_LEVEL=warn\n")
 	got := runInProcess(t.Context(), []string{
-		"KAFKA_SASL_USERNAME=me", "KAFKA_SASL_PASSWORD=hunter2", "KAFKA_SCHEMA_REGISTRY_AUTH=key:hunter2",
+		"KAFKA_SASL_USERNAME=me", "KAFKA_GROUP_ID=env", "GRPC_PORT=6500", "LOG_LEVEL=", "KAFKA_SASL_PASSWORD=hunter2", "KAFKA_SCHEMA_REGISTRY_AUTH=key:hunter2",
 		"KAFKA_SCHEMA_REGISTRY_URL=https://me:hunter2@registry:8081/v1?token=hunter2", "KAFKA_TOPICS=x",
 	}, "config", "-grpc-port=7000")
 	if got.code != 0 {
 		t.Fatalf("exit code %d: %s", got.code, got.stderr)
 	}
 	for _, want := range []string{
-		`GRPC_PORT +7000 +flag`, `KAFKA_SASL_USERNAME +me +environment`, `RETAIN_AGE +1h +\.env`, `KAFKA_TOPIC +payments\.raw +default`,
+		`GRPC_PORT +7000 +flag, over environment and \.env`, `KAFKA_GROUP_ID +env +environment, over \.env`,
+		`LOG_LEVEL +warn +` + regexp.QuoteMeta(dotenvPath()), `KAFKA_SASL_USERNAME +me +environment`, `RETAIN_AGE +1h +` + regexp.QuoteMeta(dotenvPath()), `KAFKA_TOPIC +payments\.raw +default`,
 		`KAFKA_SASL_PASSWORD +\*+ +environment`, `KAFKA_SCHEMA_REGISTRY_AUTH +\*+ +environment`,
 		`KAFKA_SCHEMA_REGISTRY_URL +https://\*+@registry:8081/v1\?\*+ +environment`, `CORS_ORIGINS +- +default`, `LOG_FORMAT +json +default`,
 	} {
@@ -292,6 +294,39 @@ func TestConfigCommand(t *testing.T) {
 	}
 	if !strings.Contains(got.stderr, "KAFKA_TOPICS") {
 		t.Errorf("no warning of the unknown key: %s", got.stderr)
+	}
+}
+
+func TestConfigCommandInJSON(t *testing.T) {
+	t.Chdir(t.TempDir())
+	writeDotenv(t, "RETAIN_AGE=1h\nGRPC_PORT=6000\n")
+	got := runInProcess(t.Context(), []string{
+		"KAFKA_SASL_USERNAME=me", "KAFKA_SASL_PASSWORD=hunter2", "KAFKA_SCHEMA_REGISTRY_URL=https://me:hunter2@registry:8081",
+	}, "config", "-json", "-grpc-port=7000")
+	var settings []settingJSON
+	if err := json.Unmarshal([]byte(got.stdout), &settings); err != nil || got.code != 0 {
+		t.Fatalf("exit code %d, %v\n%s%s", got.code, err, got.stdout, got.stderr)
+	}
+	byKey := map[string]settingJSON{}
+	for _, s := range settings {
+		byKey[s.Key] = s
+	}
+	if len(byKey) != len(keys()) {
+		t.Errorf("%d keys, want %d", len(byKey), len(keys()))
+	}
+	for _, want := range []settingJSON{
+		{Key: "GRPC_PORT", Value: "7000", From: "flag", Over: []source{".env"}},
+		{Key: "RETAIN_AGE", Value: "1h", From: ".env", File: dotenvPath()},
+		{Key: "KAFKA_SASL_PASSWORD", Value: masked, From: "environment"},
+		{Key: "KAFKA_SCHEMA_REGISTRY_AUTH", Value: "", From: "default"},
+		{Key: "KAFKA_TOPIC", Value: "payments.raw", From: "default"},
+	} {
+		if diff := cmp.Diff(want, byKey[want.Key]); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if strings.Contains(got.stdout+got.stderr, "hunter2") {
+		t.Errorf("a secret is told:\n%s%s", got.stdout, got.stderr)
 	}
 }
 

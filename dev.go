@@ -82,7 +82,7 @@ func (p *program) elsewhere() ([]string, error) {
 	}
 	var names []string
 	for _, k := range only(keys(), connectionKeys()...) {
-		if value, _ := from.lookup(k); value != k.value {
+		if value, _, _ := from.lookup(k); value != k.value {
 			names = append(names, k.name)
 		}
 	}
