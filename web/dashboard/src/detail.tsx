@@ -2,7 +2,9 @@ import { toJsonString } from "@bufbuild/protobuf";
 import { formatMoney, type Payment, type PaymentMessage, PaymentSchema, statusName } from "@paystream/client";
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
+import { useRef } from "preact/hooks";
 import { eventJSON } from "./data/export";
+import type { PaymentRow } from "./data/rows";
 import { formatFullTime, formatTime } from "./format";
 import { providerLabel, title } from "./plots";
 import { detail, store } from "./state";
@@ -93,22 +95,19 @@ function Field({ name, value, copy, code }: { name: string; value: string; copy?
 
 /** The states of this payment that have come to this page, the newest first. */
 function History({ payment, shown }: { payment: Payment; shown: PaymentMessage | undefined }) {
-  const states = [...store.rows]
-    .filter((row) => row.kind === "payment" && row.event.payment.id === payment.id)
-    .slice(-20);
+  const states = useStates(payment.id);
   if (states.length < 2) return null;
   return (
     <Section name="History">
       <ol class="history">
-        {states.reverse().map((row) => {
-          if (row.kind !== "payment") return null;
-          const status = statusName(row.event.payment.status);
+        {states.toReversed().map(({ event, seq }) => {
+          const status = statusName(event.payment.status);
           return (
-            <li key={row.seq} aria-current={row.event === shown ? "true" : undefined}>
-              <button type="button" onClick={() => (detail.value = { event: row.event, seq: row.seq })}>
+            <li key={seq} aria-current={event === shown ? "true" : undefined}>
+              <button type="button" onClick={() => (detail.value = { event, seq })}>
                 <i class={`dot ${status.toLowerCase()}`} />
                 <span>{title(status)}</span>
-                <time>{formatTime(Number(row.event.publishedAt))}</time>
+                <time>{formatTime(Number(event.publishedAt))}</time>
               </button>
             </li>
           );
@@ -116,6 +115,21 @@ function History({ payment, shown }: { payment: Payment; shown: PaymentMessage |
       </ol>
     </Section>
   );
+}
+
+/** The rows of one payment, the oldest first and the last 20 of them. Each row is looked at once. */
+function useStates(id: string): PaymentRow[] {
+  store.version.value; // draws again when rows have come
+  const { rows } = store;
+  const known = useRef({ id, end: 0, states: [] as PaymentRow[] });
+  if (known.current.id !== id) known.current = { id, end: 0, states: [] };
+  const { end, states } = known.current;
+  for (let seq = Math.max(end, rows.start); seq < rows.end; seq++) {
+    const row = rows.get(seq);
+    if (row?.kind === "payment" && row.event.payment.id === id) states.push(row);
+  }
+  known.current = { id, end: rows.end, states: states.filter((row) => row.seq >= rows.start).slice(-20) };
+  return known.current.states;
 }
 
 function Metadata({ metadata }: { metadata: Record<string, string> }) {
@@ -152,10 +166,12 @@ function Raw({ event, payment }: { event: PaymentMessage | undefined; payment: P
 function Copy({ what, text }: { what: string; text: string }) {
   const done = useSignal<"" | "Copied" | "Not allowed">("");
   const copy = async () => {
-    done.value = await navigator.clipboard.writeText(text).then(
-      () => "Copied" as const,
-      () => "Not allowed" as const,
-    );
+    try {
+      await navigator.clipboard.writeText(text); // a page that came over plain HTTP has no clipboard
+      done.value = "Copied";
+    } catch {
+      done.value = "Not allowed";
+    }
     setTimeout(() => (done.value = ""), 1500);
   };
   return (

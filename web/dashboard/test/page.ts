@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { type Gateway, launch, type RawPayment, type Written } from "@paystream/testing";
+import { Broker, freePort, Gateway, launch, type RawPayment, type Written } from "@paystream/testing";
 import type { Browser, BrowserContextOptions, CDPSession, Locator, Page } from "playwright-core";
 import { test as base, expect } from "vitest";
 
@@ -27,17 +27,28 @@ export interface OpenOptions extends BrowserContextOptions {
   /** The page's query, with its question mark. */
   query?: string;
   /** Readies the page before it is loaded. */
-  prepare?: (page: Page) => Promise<void>;
+  prepare?: (page: Page) => Promise<unknown>;
 }
 
 /** Opens the dashboard of a gateway in a browser context of its own. */
 export type Open = (gateway: Gateway, options?: OpenOptions) => Promise<Dashboard>;
 
+/** A gateway of a test's own, and the topic that it reads. */
+export interface Served {
+  broker: Broker;
+  gateway: Gateway;
+  /** Where its metrics are. */
+  admin: string;
+}
+
+/** Starts them. The order in which payments arrive is that of the writing as long as there is one partition. */
+export type Serve = (options?: { partitions?: number; args?: string[] }) => Promise<Served>;
+
 /**
  * A test with dashboards. At its end each of them is closed, and the test fails if one has logged an
  * error or a warning, has thrown, was stopped by its policy, or has asked another origin for anything.
  */
-export const test = base.extend<{ browser: Browser; open: Open }>({
+export const test = base.extend<{ browser: Browser; serve: Serve; open: Open }>({
   browser: [
     // biome-ignore lint/correctness/noEmptyPattern: it is how fixtures are declared
     async ({}, use) => {
@@ -47,7 +58,23 @@ export const test = base.extend<{ browser: Browser; open: Open }>({
     },
     { scope: "file" },
   ],
-  open: async ({ browser }, use) => {
+  // biome-ignore lint/correctness/noEmptyPattern: it is how fixtures are declared
+  serve: async ({}, use) => {
+    const served: Served[] = [];
+    await use(async ({ partitions = 1, args = [] } = {}) => {
+      const admin = `127.0.0.1:${await freePort()}`;
+      const broker = await Broker.start(`--partitions=${partitions}`);
+      const gateway = await Gateway.start(broker, `--admin-addr=${admin}`, ...args);
+      served.push({ broker, gateway, admin });
+      return { broker, gateway, admin };
+    });
+    for (const { broker, gateway } of served) {
+      await gateway.stop();
+      await broker.stop();
+    }
+  },
+  // It is after serve that dashboards are opened, and so they are closed before their gateways end.
+  open: async ({ browser, serve: _ }, use) => {
     const opened: Dashboard[] = [];
     await use(async (gateway, { query = "", prepare, ...options } = {}) => {
       const context = await browser.newContext({
@@ -258,8 +285,8 @@ export function payments(prefix: string, count: number, fields: RawPayment = {})
   return Array.from({ length: count }, (_, i) => payment(`${prefix}-${i}`, fields));
 }
 
-/** How many streams a gateway serves; it needs an --admin-addr. */
-export async function subscribers(admin: string): Promise<number> {
+/** How many streams a gateway serves. */
+export async function subscribers({ admin }: Served): Promise<number> {
   const text = await (await fetch(`http://${admin}/metrics`)).text();
   return Number(/^paystream_subscribers (\d+)$/m.exec(text)?.[1]);
 }
