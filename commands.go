@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -32,12 +31,7 @@ func (p *program) rootCommand() *cobra.Command {
 
 Without a command it is the gateway: paystream and paystream serve are the same.
 
-` + exitCodesHelp + `
-Configuration: a flag comes before the environment, the environment before .env in the working
-directory, and that before the default. Each key is a flag too, on the commands that use it
-(--kafka-brokers for KAFKA_BROKERS); .env.example is an annotated list.
-
-` + keysHelp()
+` + exitCodesHelp
 	root.Example = `  paystream dev                               everything in one process, nothing to install
   paystream                                   the gateway, for the Kafka on localhost:9092
   KAFKA_BROKERS=kafka-1:9092 paystream        the gateway, for another
@@ -46,7 +40,8 @@ directory, and that before the default. Each key is a flag too, on the commands 
 	root.Args = knownCommand
 	root.Version = version()
 	root.SetVersionTemplate("{{.Version}}")
-	root.Flags().VisitAll(func(f *pflag.Flag) { f.Hidden = true }) // the list of keys says it already
+	root.Flags().VisitAll(func(f *pflag.Flag) { f.Hidden = true }) // the list of settings says it already
+	root.SetUsageFunc(p.usage)
 	root.SetFlagErrorFunc(flagError)
 	root.SuggestionsMinimumDistance = 2
 	root.SilenceErrors, root.SilenceUsage = true, true
@@ -157,21 +152,6 @@ func flagError(cmd *cobra.Command, err error) error {
 		}
 	}
 	return badUsage(fmt.Errorf("%w: %s", err, hint))
-}
-
-// keysHelp lists the keys, for the help of the program as a whole.
-func keysHelp() string {
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, k := range keys() {
-		value := k.value
-		if value == "" {
-			value = "-"
-		}
-		fmt.Fprintf(w, "  %s\t%s\t%s\n", k.name, value, k.help)
-	}
-	_ = w.Flush() // a strings.Builder takes everything
-	return strings.TrimRight(b.String(), "\n")
 }
 
 // logger writes the log to stderr.

@@ -51,7 +51,7 @@ No setting of a connection to Kafka is used (KAFKA_BROKERS, KAFKA_SSL..., KAFKA_
 		Args: cobra.NoArgs,
 	}
 	interval := cmd.Flags().Duration("interval", 500*time.Millisecond, "time between the records of sample payments; 0 is none after the first ones")
-	dataDir := cmd.Flags().String("data-dir", "", "keep the broker's data in this directory over restarts (made if it is not there)")
+	dataDir := cmd.Flags().String("data-dir", "", "keep the broker's data in this `directory` over restarts (made if it is not there)")
 	unused := append(connectionKeys(), "KAFKA_SCHEMA_REGISTRY_URL", "KAFKA_SCHEMA_REGISTRY_AUTH", "GRPC_TLS_CERT_FILE", "GRPC_TLS_KEY_FILE")
 	read := p.configFlags(cmd, without(keys(), unused...))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -105,6 +105,32 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
+// What people look for first stands first, and a terminal's width is kept to.
+func TestHelpBeginsWithWhatMatters(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, want := range map[string][]string{
+		"":        {"Usage:", "Examples:", "Commands:", "\n  dev ", "Flags:", "Settings,", "KAFKA_BROKERS", "LOG_FORMAT"},
+		"produce": {"Usage:", "Examples:", "Flags:", "--count", "--lines", "Settings,", "--kafka-brokers", "--amount-units"},
+		"dev":     {"Usage:", "Flags:", "--data-dir", "--interval", "Settings,", "--kafka-topic", "--grpc-host", "--log-level"},
+	} {
+		rest := runInProcess(t.Context(), nil, append(strings.Fields(name), "--help")...).stdout
+		for _, part := range want {
+			_, after, ok := strings.Cut(rest, part)
+			if !ok {
+				t.Errorf("help of %q: no %q where it is expected", name, part)
+			}
+			rest = after
+		}
+	}
+	term := newTerminal(t, 100)
+	runOn(t.Context(), nil, term.File, term.File, "produce", "--help")
+	for line := range strings.Lines(term.end()) {
+		if len(strings.TrimRight(line, "\r\n")) > 100 {
+			t.Errorf("wider than the terminal: %s", line)
+		}
+	}
+}
+
 func TestNormalizeArgs(t *testing.T) {
 	p := &program{}
 	for name, tt := range map[string]struct{ args, want []string }{

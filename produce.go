@@ -67,7 +67,7 @@ Exit codes: 0 all acknowledged, 1 some failed, 2 bad usage or configuration, 3 c
 	flags := cmd.Flags()
 	flags.IntVar(&run.count, "count", 10, "how many records; 0 is until stopped")
 	flags.DurationVar(&run.interval, "interval", time.Second, "time between them; 0 is as fast as Kafka takes them")
-	flags.IntVar(&run.bad, "bad", 0, "make each Nth record a bad one, to see what becomes of it; 0 is none")
+	flags.IntVar(&run.bad, "bad", 0, "make each `N`th record a bad one, to see what becomes of it; 0 is none")
 	flags.BoolVar(&run.lines, "lines", false, "a line for each record, also where a terminal would show a progress bar")
 	flags.BoolVar(&run.quiet, "quiet", false, "neither lines nor a progress bar, only the count at the end")
 	seed := flags.Uint64("seed", 0, "make the same payments as any run with this seed (by default they differ each time)")

@@ -55,7 +55,7 @@ itself where it was, on this gateway or another behind the same address, and pri
 twice. What the gateway no longer has it names, and goes on after it.
 
 On a terminal a line below the payments says how it is getting on, how many have come and how fast.
-Where standard output or standard error is no terminal there is no such line, and no colour.
+It is not there where standard output or standard error is no terminal, or TERM is dumb.
 
 Exit codes: 0 stopped, or --count reached, 1 refused by the gateway, 2 bad usage or configuration,
 3 the gateway could not be reached in the first place.
@@ -68,15 +68,15 @@ Exit codes: 0 stopped, or --count reached, 1 refused by the gateway, 2 bad usage
 	}
 	var o tailOptions
 	flags := cmd.Flags()
-	flags.StringVar(&o.address, "address", "", "URL of the gateway (by default made of the GRPC_ keys)")
-	flags.StringVar(&o.caFile, "ca-file", "", "PEM file of authorities, besides the system's, that a https gateway's certificate may be from")
+	flags.StringVar(&o.address, "address", "", "`URL` of the gateway (by default made of the GRPC_ keys)")
+	flags.StringVar(&o.caFile, "ca-file", "", "PEM `file` of authorities, besides the system's, that a https gateway's certificate may be from")
 	flags.StringVar(&o.protocol, "protocol", "grpc", "grpc, grpcweb or connect")
-	flags.StringVar(&o.provider, "provider", "", "only payments of one provider: stripe, razorpay or paypal")
-	flags.StringVar(&o.status, "status", "", "only payments in one status: pending, completed, failed or refunded")
+	flags.StringVar(&o.provider, "provider", "", "only payments of one `provider`: stripe, razorpay or paypal")
+	flags.StringVar(&o.status, "status", "", "only payments in one `status`: pending, completed, failed or refunded")
 	flags.Int32Var(&o.limit, "limit", 0, "how many existing payments at most, the newest; 0 is all")
-	flags.StringVar(&o.cursor, "cursor", "", "go on after this cursor of an earlier event (--json shows them)")
+	flags.StringVar(&o.cursor, "cursor", "", "go on after this `cursor` of an earlier event (--json shows them)")
 	flags.BoolVar(&o.newOnly, "new-only", false, "no existing payments")
-	flags.StringVar(&o.since, "since", "", "go on from a time, as in 2026-01-31T12:00:00Z, or so long ago, as in 15m")
+	flags.StringVar(&o.since, "since", "", "go on from a `time`, as in 2026-01-31T12:00:00Z, or so long ago, as in 15m")
 	flags.BoolVar(&o.json, "json", false, "print each event as a line of JSON")
 	flags.IntVar(&o.count, "count", 0, "stop after so many payments; 0 is never")
 	flags.DurationVar(&o.heartbeat, "heartbeat", 5*time.Second, "ask for a sign of life after so long; when two are missing, connect anew")

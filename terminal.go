@@ -35,7 +35,7 @@ func (p *program) getenv(name string) string {
 // colorFlag adds --color to a command, and returns what says whether standard output has colours.
 func (p *program) colorFlag(cmd *cobra.Command) func() (bool, error) {
 	choices := []string{"auto", "always", "never"}
-	choice := cmd.Flags().String("color", choices[0], "colours: auto (on a terminal, unless NO_COLOR is set), always or never")
+	choice := cmd.Flags().String("color", choices[0], "`when` there are colours: auto (on a terminal, unless NO_COLOR is set), always or never")
 	_ = cmd.RegisterFlagCompletionFunc("color", cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	return func() (bool, error) {
 		switch *choice {
@@ -73,14 +73,17 @@ type bottomLine struct {
 
 // bottomLineOn draws on a terminal.
 func bottomLineOn(w io.Writer) *bottomLine {
-	return &bottomLine{w: w, width: func() int {
-		if f, ok := w.(*os.File); ok {
-			if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
-				return width
-			}
+	return &bottomLine{w: w, width: func() int { return widthOf(w) }}
+}
+
+// widthOf is how many columns a terminal has.
+func widthOf(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width
 		}
-		return 80 // what a terminal has that does not say
-	}}
+	}
+	return 80 // what a terminal has that does not say
 }
 
 // columns is how wide a text may be: one less than the terminal, so that none wraps by itself.
