@@ -28,7 +28,7 @@ export function isAnswer(error: ConnectError): boolean {
 
 /** An error for people: its code and its message. */
 export function describe(error: ConnectError): string {
-  const message = error.rawMessage || causeOf(error.cause) || "no reason given";
+  const message = error.rawMessage.trim() || causeOf(error.cause) || "no reason given";
   return `${Code[error.code]}: ${message}`;
 }
 

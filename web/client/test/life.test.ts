@@ -1,7 +1,8 @@
+import { spawn } from "node:child_process";
 import diagnostics from "node:diagnostics_channel";
 import { once } from "node:events";
 import http, { type IncomingMessage } from "node:http";
-import type { Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Broker, freePort, Gateway } from "@paystream/testing";
@@ -123,6 +124,37 @@ async function subscribers(): Promise<number> {
 function isOpen(socket: Socket): boolean {
   return socket.readyState === "open";
 }
+
+// Node.js itself would keep the socket of an HTTP/2 session until the system gives up connecting.
+test.runIf(process.platform === "linux").each<Protocol>(["grpc", "grpc-web", "connect"])(
+  "%s: aborted before the connection is accepted, it leaves nothing",
+  async (protocol) => {
+    const deaf = spawn(process.execPath, ["-e", notAccepting], { stdio: ["ignore", "pipe", "inherit"] });
+    const [port] = (await once(deaf.stdout.setEncoding("utf8"), "data")) as [string];
+    try {
+      const before = await settled();
+      const queued = Array.from({ length: 8 }, () => connect(Number(port), "127.0.0.1"));
+      await until("the queue is full", () => queued.some(isOpen) && sockets.length === 8);
+      const follower = new Follower({ addresses: `http://127.0.0.1:${Number(port)}`, protocol });
+      await until("it connects", () => sockets.length === 9);
+      expect(sockets.at(-1)?.connecting).toBe(true);
+      await follower.end();
+      for (const socket of queued) socket.destroy();
+      await letGo(before);
+    } finally {
+      deaf.kill("SIGKILL");
+      await once(deaf, "exit");
+    }
+  },
+);
+
+/** A program that listens, says where, and does nothing any more: a few connections are queued, others wait. */
+const notAccepting = `
+  const server = require("node:net").createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
+    require("node:fs").writeSync(1, String(server.address().port));
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  });
+`;
 
 test("a signal that is aborted already: nothing is connected", async () => {
   const follower = new Follower({ addresses: gateway.url, signal: AbortSignal.abort() });

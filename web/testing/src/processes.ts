@@ -94,9 +94,10 @@ export class Gateway {
     return gateway;
   }
 
-  /** The base URL. */
+  /** The base URL; that of TLS where the gateway was given a certificate. */
   get url(): string {
-    return `http://127.0.0.1:${this.port}`;
+    const scheme = this.args.some((arg) => arg.startsWith("--grpc-tls-cert-file=")) ? "https" : "http";
+    return `${scheme}://127.0.0.1:${this.port}`;
   }
 
   /** Starts it (again), and waits until it is ready. */
