@@ -1,6 +1,6 @@
 import { useEffect } from "preact/hooks";
 import { Dialogs, dialog } from "./connect";
-import { DetailPanel } from "./detail";
+import { closeDetail, DetailPanel } from "./detail";
 import { Figures } from "./figures";
 import { PlotCards, SpanPicker, usePlots } from "./plots";
 import { detail, filter, gateway, store } from "./state";
@@ -84,7 +84,7 @@ function onKey(e: KeyboardEvent): void {
   const typing = target instanceof HTMLInputElement && target.type === "search";
   if (e.key === "Escape") {
     if (typing && filter.value.id !== "") filter.value = { ...filter.value, id: "" };
-    else if (detail.value) detail.value = null;
+    else if (detail.value) closeDetail();
     else target.blur();
     return;
   }

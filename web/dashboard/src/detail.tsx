@@ -9,6 +9,14 @@ import { formatFullTime, formatTime } from "./format";
 import { providerLabel, title } from "./plots";
 import { detail, store } from "./state";
 
+/** Closes the panel. The focus that was in it goes to the table, where it came from. */
+export function closeDetail(): void {
+  const panel = document.getElementById("detail");
+  if (panel?.contains(document.activeElement))
+    document.getElementById("payments")?.focus({ preventScroll: true });
+  detail.value = null;
+}
+
 /** All that is known of one payment. */
 export function DetailPanel() {
   const shown = detail.value;
@@ -23,13 +31,7 @@ export function DetailPanel() {
           <span class={`badge ${status.toLowerCase()}`}>{title(status)}</span>
           <p class="sum">{formatMoney(payment)}</p>
         </div>
-        <button
-          type="button"
-          class="icon"
-          aria-label="Close"
-          title="Close (Escape)"
-          onClick={() => (detail.value = null)}
-        >
+        <button type="button" class="icon" aria-label="Close" title="Close (Escape)" onClick={closeDetail}>
           ✕
         </button>
       </header>

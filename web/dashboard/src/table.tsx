@@ -41,8 +41,7 @@ export function Table() {
     active.value = null;
     scroller.current?.scrollTo({ top: 0 });
     top.value = 0;
-    if (store.paused.value) store.setPaused(false);
-    store.setScrolled(false);
+    store.goOn();
   };
 
   return (
@@ -201,7 +200,8 @@ function onKey(e: KeyboardEvent, scroller: HTMLElement | null, toTop: () => void
     // Whoever walks through the rows does not want them to walk away.
     view.hold();
     const at = active.value === null ? -1 : view.indexOf(active.value);
-    const index = at < 0 ? 0 : Math.min(Math.max(at + step, 0), view.length - 1);
+    const first = Math.ceil((scroller?.scrollTop ?? 0) / rowHeight());
+    const index = Math.min(Math.max(at < 0 ? first : at + step, 0), view.length - 1);
     const row = view.at(index);
     if (!row) return;
     active.value = row.seq;

@@ -145,7 +145,10 @@ function Export() {
         if (!e.currentTarget.contains(e.relatedTarget as Node | null)) open.value = false;
       }}
       onKeyDown={(e) => {
-        if (e.key === "Escape") open.value = false;
+        if (e.key !== "Escape" || !open.value) return;
+        e.stopPropagation(); // this Escape is spent
+        e.currentTarget.querySelector("button")?.focus();
+        open.value = false;
       }}
     >
       <button

@@ -76,6 +76,12 @@ export class Store {
     this.hold();
   }
 
+  /** Lets the table go on with all that has come, whatever has held it. */
+  goOn(): void {
+    this.scrolled.value = false;
+    this.setPaused(false);
+  }
+
   private hold(): void {
     if (this.paused.value || this.scrolled.value) this.view.hold();
     else this.view.release();
