@@ -166,7 +166,7 @@ func newTailing(t *testing.T, address string, o tailOptions) *tailing {
 	if out.tail, err = p.newTail(o, &Config{}); err != nil {
 		t.Fatal(err)
 	}
-	out.silence, out.giveUp = time.Second, 500*time.Millisecond
+	out.silence, out.giveUp = 2*time.Second, 500*time.Millisecond
 	return out
 }
 
@@ -244,7 +244,7 @@ func TestTailResumes(t *testing.T) {
 		"not while heartbeats come, and at their cursor": {
 			tailOptions{count: 2},
 			[]answer{
-				parts(event(0, 1), wait(600*time.Millisecond), heartbeat("h1"), wait(600*time.Millisecond), heartbeat("h2"), fail(connect.CodeAborted)),
+				parts(event(0, 1), wait(1100*time.Millisecond), heartbeat("h1"), wait(1100*time.Millisecond), heartbeat("h2"), fail(connect.CodeAborted)),
 				parts(event(0, 9), silent),
 			},
 			"0-1 0-9", " h2", nil,
@@ -273,7 +273,7 @@ func TestTailResumes(t *testing.T) {
 			t.Parallel()
 			g := &gateway{answers: tt.answers}
 			out := newTailing(t, g.serveOn(t, nil).URL, tt.options)
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			if err := out.run(ctx); err != nil || ctx.Err() != nil {
 				t.Fatalf("ended with %v (%v)\n%s", err, ctx.Err(), out.stderr.String())
@@ -306,7 +306,7 @@ func TestTailHonoursRetryInfo(t *testing.T) {
 	if err := newTailing(t, g.serveOn(t, nil).URL, tailOptions{count: 2}).run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if waited := g.times[1].Sub(g.times[0]); waited < delay || waited > delay+5*time.Second {
+	if waited := g.times[1].Sub(g.times[0]); waited < delay || waited > delay+20*time.Second {
 		t.Errorf("waited %v, want %v", waited, delay)
 	}
 }
@@ -358,7 +358,7 @@ func TestTailWaitsForItsGateway(t *testing.T) {
 	// It comes late, goes for longer than a gateway is tried that never answered, and comes back.
 	time.Sleep(300 * time.Millisecond)
 	first := (&gateway{answers: []answer{parts(event(0, 1), fail(connect.CodeUnavailable))}}).serveOn(t, listenOn(t, addr))
-	for deadline := time.Now().Add(5 * time.Second); !out.said("connected to") && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(30 * time.Second); !out.said("connected to") && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	first.CloseClientConnections()
@@ -391,7 +391,7 @@ func TestTailStops(t *testing.T) {
 	if err := out.run(ctx); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > 20*time.Second { // its gateway would be silent for an hour
 		t.Errorf("took %v", took)
 	}
 }

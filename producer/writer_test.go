@@ -84,12 +84,16 @@ func TestWriteAcknowledgesEachRecordInOrder(t *testing.T) {
 func TestOneRecordDoesNotWaitForOthers(t *testing.T) {
 	w := newWriter(t, startKafka(t, 1), topic)
 	w.Write(t.Context(), producer.Record{Key: "first", Value: []byte("{}")}) // connects
-	start := time.Now()
-	if result := w.Write(t.Context(), producer.Record{Key: "second", Value: []byte("{}")})[0]; result.Err != nil {
-		t.Fatal(result.Err)
+	fastest := time.Hour // of several: a busy machine is not what is looked for
+	for range 10 {
+		start := time.Now()
+		if result := w.Write(t.Context(), producer.Record{Key: "second", Value: []byte("{}")})[0]; result.Err != nil {
+			t.Fatal(result.Err)
+		}
+		fastest = min(fastest, time.Since(start))
 	}
-	if took := time.Since(start); took > 500*time.Millisecond {
-		t.Errorf("a record on its own took %v", took)
+	if fastest > 500*time.Millisecond {
+		t.Errorf("a record on its own took %v", fastest)
 	}
 }
 
