@@ -84,7 +84,7 @@ func TestWriteAcknowledgesEachRecordInOrder(t *testing.T) {
 func TestOneRecordDoesNotWaitForOthers(t *testing.T) {
 	w := newWriter(t, startKafka(t, 1), topic)
 	w.Write(t.Context(), producer.Record{Key: "first", Value: []byte("{}")}) // connects
-	fastest := time.Hour // of several: a busy machine is not what is looked for
+	fastest := time.Hour                                                     // of several: a busy machine is not what is looked for
 	for range 10 {
 		start := time.Now()
 		if result := w.Write(t.Context(), producer.Record{Key: "second", Value: []byte("{}")})[0]; result.Err != nil {
