@@ -4,7 +4,7 @@ import { PROVIDERS, STATUSES, WINDOWS } from "./data/filter";
 import type { Plots } from "./data/series";
 import { formatCount, formatPercent, formatRate, formatShort, formatTotal } from "./format";
 import { Plot } from "./plot";
-import { filter, span, store } from "./state";
+import { filter, narrow, span, store } from "./state";
 
 export const STATUS_COLORS = ["--pending", "--completed", "--failed", "--refunded", "--unknown"];
 const PROVIDER_COLORS = ["--stripe", "--razorpay", "--paypal", "--unknown"];
@@ -23,7 +23,8 @@ export function usePlots(): Plots {
 export function PlotCards({ plots }: { plots: Plots }) {
   const marks = [...store.rows].flatMap((row) => (row.kind === "gap" ? [row.at / 1000] : []));
   return (
-    <section class="plots" aria-label="Plots">
+    // What scrolls must take the focus, for the keyboard.
+    <section class="plots" aria-label="Plots" tabIndex={narrow.matches ? 0 : undefined}>
       <RateCard plots={plots} marks={marks} />
       <SuccessCard plots={plots} marks={marks} />
       <CurrencyCard plots={plots} />

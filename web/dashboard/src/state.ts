@@ -12,6 +12,8 @@ export interface GatewayInfo {
 export const gateway: GatewayInfo = JSON.parse(document.getElementById("gateway")?.textContent || "{}");
 export const address = location.origin;
 export const store = new Store(address);
+/** Where the window is narrow, rows have two lines, and the plots stand in one that scrolls. */
+export const narrow = matchMedia("(max-width: 760px)");
 
 const link = parseLink(location.search);
 export const filter = signal(link.filter);

@@ -22,9 +22,9 @@ export function Alert() {
   const state = store.state.value;
   if (state.name === "retrying")
     return (
-      <p class="alert" id="reason" title={`Attempt ${state.attempt}`}>
+      <section class="alert" id="reason" aria-label="Connection" title={`Attempt ${state.attempt}`}>
         No connection: {clip(state.reason, 300)}. What comes meanwhile is asked for afterwards.
-      </p>
+      </section>
     );
   if (state.name === "failed")
     return (

@@ -4,11 +4,10 @@ import { useEffect, useRef } from "preact/hooks";
 import type { GapRow, Row } from "./data/rows";
 import { clip, formatCount, formatTime } from "./format";
 import { providerLabel, title } from "./plots";
-import { active, detail, filter, store } from "./state";
+import { active, detail, filter, narrow, store } from "./state";
 
 /** Rows beyond the edge that are drawn too, so that none is missing while scrolling. */
 const BEYOND = 8;
-const narrow = matchMedia("(max-width: 760px)");
 const rowHeight = () => (narrow.matches ? 66 : 40);
 
 /** The payments, the newest on top. Only the rows in sight are in the document. */
