@@ -60,7 +60,10 @@ export interface ListOptions
   follow?: boolean | undefined;
 }
 
-/** What a stream is doing. Times are in ms since 1970. */
+/**
+ * What a stream is doing. When it is retrying, address is the one that has failed, attempt is how many
+ * tries have failed in a row, and at, in ms since 1970, is the time of the next one.
+ */
 export type StreamState =
   | { name: "connecting"; address: string }
   | { name: "existing"; address: string }
