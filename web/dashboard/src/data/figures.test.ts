@@ -1,7 +1,7 @@
 import { PaymentStatus, Provider } from "@paystream/client";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { clockOffset } from "./clock";
-import { EVERYTHING, PROVIDERS, STATUSES } from "./filter";
+import { EVERYTHING, PROVIDERS, STATUSES, WINDOWS } from "./filter";
 import { payment } from "./fixture";
 import { Latencies } from "./latency";
 import { Rate } from "./rate";
@@ -74,6 +74,35 @@ describe("Series", () => {
   test("obey the filter", () => {
     const plots = series().plots({ ...EVERYTHING, providers: [Provider.PAYPAL] }, 300, NOW);
     expect(plots.counts.reduce((a, b) => a + b)).toBe(2);
+  });
+
+  test("a payment from the future hides no other", () => {
+    const s = new Series();
+    s.add(payment(), NOW + 86_400_000);
+    s.add(payment(), NOW - 1000);
+    expect(s.plots(EVERYTHING, 60, NOW).counts.reduce((a, b) => a + b)).toBe(1);
+    expect(s.plots(EVERYTHING, 60, NOW + 86_401_000).counts.reduce((a, b) => a + b)).toBe(1);
+  });
+
+  test("forget nothing that is shown", () => {
+    const s = new Series();
+    for (let ago = 0; ago < 2 * 3600; ago++) s.add(payment({ status: STATUS_COMPLETED }), NOW - ago * 1000);
+    const shown = () => WINDOWS.map((window) => s.plots(EVERYTHING, window, NOW));
+    const before = shown();
+    s.forget(NOW);
+    expect(shown()).toEqual(before);
+    expect(before.map((plots) => plots.counts.reduce((a, b) => a + b))).toEqual([60, 300, 900, 3600]);
+    s.forget(NOW + 2 * 3_600_000);
+    expect(s.plots(EVERYTHING, 3600, NOW).successOverall).toBeNull();
+  });
+
+  test("count further currencies as one, of more than there can be", () => {
+    const s = new Series();
+    for (let i = 0; i < 5000; i++) s.add(payment({ currency: `X${i}` }), NOW - 1000);
+    const { currencies, counts } = s.plots(EVERYTHING, 60, NOW);
+    expect(counts.reduce((a, b) => a + b)).toBe(5000);
+    expect(currencies[0]).toMatchObject({ code: "Other", count: 4500 });
+    expect(currencies).toHaveLength(501);
   });
 
   test("go back an hour, whatever comes", () => {

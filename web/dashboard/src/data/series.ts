@@ -1,15 +1,18 @@
 import { type Payment, PaymentStatus, type Provider } from "@paystream/client";
-import { type Filter, PROVIDERS, passes, STATUSES } from "./filter";
+import { type Filter, PROVIDERS, passes, STATUSES, WINDOWS } from "./filter";
 
 /** The steps of a plot. */
 const STEPS = 60;
 /** How many steps a share is taken over. */
 const TRAIL = 10;
 
-/** How far back the series go, in seconds. */
-const KEPT = 3600;
+/** So many steps are counted at a time, for one window. At the start, existing payments may be of any. */
+const MAX_STEPS = 10_000;
+/** So many cells a step has; further currencies, as only a mistake has them, are counted as one. */
+const MAX_CELLS = 500;
+const OTHER = "Other";
 
-/** One provider's payments of one status and currency within one second. */
+/** One provider's payments of one status and currency within one step. */
 interface Cell {
   provider: Provider;
   status: PaymentStatus;
@@ -41,32 +44,35 @@ export interface Plots {
   currencies: { code: string; total: number; count: number; steps: number[] }[];
 }
 
-/** Counts payments by second, provider, status and currency, for the last hour. */
-export class Series {
-  private readonly seconds = new Map<number, Map<string, Cell>>();
-  private newest = 0;
+type Cells = Map<string, Cell>;
 
-  /** Adds a payment at a time in ms since 1970. */
+/**
+ * Counts payments by time, provider, status and currency: for each window of the plots in its own steps, so
+ * that an hour takes no more than a minute.
+ */
+export class Series {
+  /** By window, the cells of each step; steps are counted since 1970. */
+  private readonly windows = new Map(WINDOWS.map((w): [number, Map<number, Cells>] => [w, new Map()]));
+
+  /** Adds a payment at a time in ms since 1970, whatever time it is. */
   add(payment: Payment, at: number): void {
-    const second = Math.floor(at / 1000);
-    if (second <= this.newest - KEPT) return;
-    let cells = this.seconds.get(second);
-    if (!cells) {
-      cells = new Map();
-      this.seconds.set(second, cells);
-      if (second > this.newest) {
-        this.newest = second;
-        this.forget();
+    for (const [window, steps] of this.windows) {
+      const step = Math.floor(at / 1000 / (window / STEPS));
+      let cells = steps.get(step);
+      if (!cells) {
+        if (steps.size >= MAX_STEPS) continue;
+        cells = new Map();
+        steps.set(step, cells);
       }
+      count(cells, payment);
     }
-    const { provider, status, currency } = payment;
-    const key = `${provider} ${status} ${currency}`;
-    const cell = cells.get(key);
-    if (cell) {
-      cell.count++;
-      cell.amount += payment.amount;
-    } else {
-      cells.set(key, { provider, status, currency, count: 1, amount: payment.amount });
+  }
+
+  /** Lets go of what no plot shows now (ms since 1970), or in the time that a window spans. */
+  forget(now: number): void {
+    for (const [window, steps] of this.windows) {
+      const current = now / 1000 / (window / STEPS);
+      for (const step of steps.keys()) if (Math.abs(step - current) > STEPS + TRAIL + 1) steps.delete(step);
     }
   }
 
@@ -74,15 +80,14 @@ export class Series {
   plots(filter: Filter, window: number, now: number): Plots {
     const step = window / STEPS;
     // The last step counts the seconds of it that are over; where a step is a second, it has to be over.
-    const end = step > 1 ? Math.ceil(now / 1000 / step) * step : Math.floor(now / 1000);
-    const begin = end - window - TRAIL * step;
+    const end = step > 1 ? Math.ceil(now / 1000 / step) : Math.floor(now / 1000);
     const zeros = () => new Array<number>(STEPS + TRAIL).fill(0);
     const rates = STATUSES.map(zeros);
     const completed = PROVIDERS.map(zeros);
     const ended = PROVIDERS.map(zeros);
     const amounts = new Map<string, { count: number; steps: number[] }>();
-    for (const [second, cells] of this.seconds) {
-      const i = Math.floor((second - begin) / step);
+    for (const [n, cells] of this.windows.get(window) ?? []) {
+      const i = n - (end - STEPS - TRAIL);
       if (i < 0 || i >= STEPS + TRAIL) continue;
       for (const cell of cells.values()) {
         if (!passes(filter, cell.provider, cell.status)) continue;
@@ -98,9 +103,9 @@ export class Series {
       }
     }
     const [done, all] = [completed.map(total), ended.map(total)];
-    const last = Math.max(1, Math.min(step, now / 1000 - (end - step)));
+    const last = Math.max(1, Math.min(step, now / 1000 - (end - 1) * step));
     return {
-      times: Array.from({ length: STEPS }, (_, i) => end - window + (i + 1) * step),
+      times: Array.from({ length: STEPS }, (_, i) => (end - STEPS + i + 1) * step),
       step,
       rates: rates.map((counts) => shown(counts).map((n, i) => n / (i === STEPS - 1 ? last : step))),
       success: PROVIDERS.map((_, p) => trailing(completed[p] ?? [], ended[p] ?? [])),
@@ -112,11 +117,18 @@ export class Series {
         .sort((a, b) => b.count - a.count || (a.code < b.code ? -1 : 1)),
     };
   }
+}
 
-  private forget(): void {
-    for (const second of this.seconds.keys()) {
-      if (second <= this.newest - KEPT) this.seconds.delete(second);
-    }
+function count(cells: Cells, { provider, status, currency: code, amount }: Payment): void {
+  const named = `${provider} ${status} ${code}`;
+  const currency = cells.has(named) || cells.size < MAX_CELLS ? code : OTHER;
+  const key = currency === code ? named : `${provider} ${status} ${OTHER}`;
+  const cell = cells.get(key);
+  if (cell) {
+    cell.count++;
+    cell.amount += amount;
+  } else {
+    cells.set(key, { provider, status, currency, count: 1, amount });
   }
 }
 

@@ -11,6 +11,7 @@ import { View } from "./view";
 /** Rows are shown at most so often, in ms: an eye follows no more, and a plot needs less. */
 const REFRESH = 100;
 const CLOCK_EVERY = 5 * 60_000;
+const FORGET_EVERY = 10_000;
 /** While paused, so many payments are held in the page; what comes after them stays with the gateway. */
 const PAUSE_HOLDS = 5_000;
 
@@ -55,6 +56,8 @@ export class Store {
     };
     void clock();
     setInterval(clock, CLOCK_EVERY);
+    // By a clock that may be wrong it would be the wrong ones that go.
+    setInterval(() => this.offset.value && this.series.forget(this.now()), FORGET_EVERY);
   }
 
   /** The gateway's time, in ms since 1970, as well as it is known. */
