@@ -55,9 +55,11 @@ test("codes that connect-es gives to a broken connection are not final, the gate
 });
 
 test("a reason is the code and the message, and says something where Node does not", () => {
-  expect(describe(new ConnectError("the gateway is shutting down", Code.Unavailable))).toBe(
-    "Unavailable: the gateway is shutting down",
+  const answer = { "content-type": "application/grpc" };
+  expect(describe(new ConnectError("too many subscribers", Code.ResourceExhausted, answer))).toBe(
+    "ResourceExhausted: too many subscribers",
   );
+  expect(describe(new ConnectError("Failed to fetch", Code.Unknown))).toBe("Unavailable: Failed to fetch");
   const cause = Object.assign(new AggregateError([]), { code: "ECONNREFUSED" });
   expect(describe(new ConnectError("", Code.Unavailable, undefined, undefined, cause))).toBe(
     "Unavailable: ECONNREFUSED",

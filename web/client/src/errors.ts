@@ -26,10 +26,11 @@ export function isAnswer(error: ConnectError): boolean {
   return !error.metadata.keys().next().done;
 }
 
-/** An error for people: its code and its message. */
+/** An error for people: its code and its message. The codes of broken connections say nothing. */
 export function describe(error: ConnectError): string {
+  const code = isAnswer(error) ? error.code : Code.Unavailable;
   const message = error.rawMessage.trim() || causeOf(error.cause) || "no reason given";
-  return `${Code[error.code]}: ${message}`;
+  return `${Code[code]}: ${message}`;
 }
 
 /** Node's error for a host of several addresses has an empty message. */

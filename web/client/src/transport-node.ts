@@ -28,7 +28,7 @@ export function connect(address: string, protocol: Protocol = "grpc"): Connectio
       close: () => sessionManager.close(),
     };
   }
-  const agent = address.startsWith("https:") ? new HttpsAgent() : new HttpAgent();
+  const agent = new (address.startsWith("https:") ? HttpsAgent : HttpAgent)({ keepAlive: true });
   const create = protocol === "connect" ? createConnectTransport : createGrpcWebTransport;
   return {
     transport: create({ baseUrl: address, httpVersion: "1.1", nodeOptions: { agent } }),

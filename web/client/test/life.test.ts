@@ -7,7 +7,14 @@ import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Broker, freePort, Gateway } from "@paystream/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type Protocol, StreamStart, type StreamState, streamPayments } from "../src/index.js";
+import {
+  getPayment,
+  listPayments,
+  type Protocol,
+  StreamStart,
+  type StreamState,
+  streamPayments,
+} from "../src/index.js";
 import { Follower, samples, until } from "./follower.js";
 
 let broker: Broker;
@@ -91,6 +98,29 @@ describe.each<Protocol>(["grpc", "grpc-web", "connect"])("%s", (protocol) => {
     await broker.write(...samples(3));
     const before = await settled();
     for await (const _ of streamPayments({ addresses: gateway.url, protocol })) break;
+    await letGo(before);
+  });
+
+  test("getPayment and listPayments leave nothing, answered, left or aborted", async () => {
+    const payments = samples(3);
+    await broker.write(...payments);
+    const follower = new Follower({ addresses: gateway.url, protocol });
+    await follower.until("it is there", () => follower.ids.includes(payments.at(-1)?.id ?? ""));
+    await follower.end();
+    const before = await settled();
+    const options = { addresses: gateway.url, protocol };
+    await getPayment(payments[0]?.id ?? "", options);
+    let pages = 0;
+    for await (const _ of listPayments({ ...options, pageSize: 1 })) if (++pages === 3) break;
+    await letGo(before);
+
+    gateway.freeze();
+    const opened = sockets.length;
+    const stop = new AbortController();
+    const answer = getPayment("any", { ...options, signal: stop.signal });
+    await until("it waits for the answer", () => sockets.slice(opened).some(isOpen));
+    stop.abort(new Error("enough"));
+    await expect(answer).rejects.toThrow("enough");
     await letGo(before);
   });
 
