@@ -83,12 +83,15 @@ function Section({
   );
 }
 
+/** A text that may be too long for its place scrolls there, and must take the focus for that. */
+const stop = (text = "") => (text.length > 80 ? 0 : undefined);
+
 function Field({ name, value, copy, code }: { name: string; value: string; copy?: boolean; code?: boolean }) {
   return (
     <div>
       <dt>{name}</dt>
       <dd class={code ? "code" : ""}>
-        <span>{value || "–"}</span>
+        <span tabIndex={stop(value)}>{value || "–"}</span>
         {copy && value && <Copy what={name} text={value} />}
       </dd>
     </div>
@@ -142,9 +145,9 @@ function Metadata({ metadata }: { metadata: Record<string, string> }) {
       <dl class="metadata">
         {keys.map((key) => (
           <div key={key}>
-            <dt>{key}</dt>
+            <dt tabIndex={stop(key)}>{key}</dt>
             <dd>
-              <span>{metadata[key]}</span>
+              <span tabIndex={stop(metadata[key])}>{metadata[key]}</span>
             </dd>
           </div>
         ))}

@@ -147,7 +147,7 @@ function Line({ row, y, index }: { row: Row; y: number; index: number }) {
 
 function GapLine({ row, attributes }: { row: GapRow; attributes: object }) {
   return (
-    <div {...attributes} class="row gap">
+    <div {...attributes} class="row gap" title={gapText(row)}>
       <span role="gridcell">
         <b>{row.gap ? "Payments are missing here." : "A new beginning."}</b> {gapText(row)}
       </span>

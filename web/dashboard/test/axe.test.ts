@@ -31,6 +31,11 @@ describe("axe finds nothing wrong with", () => {
       await dashboard.row("two").click();
       await dashboard.get(".history li").nth(1).waitFor();
     },
+    "a payment's endless texts": async (dashboard) => {
+      const text = "W".repeat(2000);
+      await broker.write(payment("wide", { customer_email: text, metadata: { [text]: text } }));
+      await dashboard.row("wide").click();
+    },
     "a search with a result": async (dashboard) => {
       await dashboard.get("#search").fill("one");
       await dashboard.button("Show it").waitFor();

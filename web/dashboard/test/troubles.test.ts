@@ -75,6 +75,7 @@ describe("a gateway that", () => {
       expect.stringContaining(`Payments are missing here. partition 0, offsets 10 to ${first - 1}: `),
     ]);
     expect(await gap.isVisible()).toBe(true);
+    expect(await gap.getAttribute("title")).toContain(`offsets 10 to ${first - 1}: OutOfRange: `);
 
     await dashboard.scrollTo(0);
     await broker.write(payment("after"));
