@@ -32,7 +32,7 @@ describe("a paused table", () => {
     const served = await serve();
     const { broker, gateway } = served;
     const dashboard = await open(gateway);
-    await dashboard.isLive();
+    await until(() => subscribers(served), "streams").toBe(1);
     await dashboard.get("#pause").click();
     await produce(broker, "--count=8000", "--interval=0");
     await until(() => dashboard.waiting(), "new payments").toBe(5000);

@@ -1,4 +1,4 @@
-import { Broker, Gateway, produce } from "@paystream/testing";
+import { Broker, Gateway, produce, sleep } from "@paystream/testing";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect } from "vitest";
 import { MAX_ROWS } from "../src/data/rows.ts";
@@ -31,8 +31,7 @@ test("1,000 payments a second for half a minute: all of them come, it stays smoo
 }, async ({ open }) => {
   const dashboard = await open(gateway);
   await dashboard.hasReceived(EXISTING);
-  await dashboard.isLive();
-  const idle = await framesWhile(dashboard.page, () => dashboard.page.waitForTimeout(3000));
+  const idle = await framesWhile(dashboard.page, () => sleep(3000));
 
   const heap: number[] = [];
   const loaded = await framesWhile(dashboard.page, async () => {
