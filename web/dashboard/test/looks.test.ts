@@ -1,4 +1,4 @@
-import { Broker, Gateway, produce } from "@paystream/testing";
+import { Broker, Gateway, produce, sleep } from "@paystream/testing";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { type Dashboard, payment, type ShownRow, test, until } from "./page.ts";
 
@@ -102,6 +102,22 @@ test("does not move where the viewer wants less motion", async ({ open }) => {
   expect(await running()).toBe(0);
   await dashboard.page.emulateMedia({ reducedMotion: "no-preference" });
   await until(running, "animations").toBe(1);
+});
+
+test("costs the browser next to nothing while no payment comes", async ({ open }) => {
+  const dashboard = await open(gateway);
+  await broker.write(payment("pay_live"));
+  await dashboard.isLive();
+  const devtools = await dashboard.devtools();
+  await devtools.send("Performance.enable");
+  const styled = async () => {
+    const { metrics } = await devtools.send("Performance.getMetrics");
+    return metrics.find(({ name }) => name === "RecalcStyleCount")?.value ?? 0;
+  };
+  const before = await styled();
+  await sleep(2000);
+  // The figures and the plots, twice; an animation that the page has to draw would make it 120.
+  expect((await styled()) - before).toBeLessThan(30);
 });
 
 describe("numbers", () => {
