@@ -54,6 +54,8 @@ type Config struct {
 	// PasteBroker is what KAFKA_BROKERS must say in a line to paste, so that it writes to the Kafka
 	// that the gateway reads; empty where that is found without.
 	PasteBroker string
+	// Samples says that the topic is there to be tried out: the page shows how to send it payments.
+	Samples bool
 
 	settings []setting
 	warnings []warning

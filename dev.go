@@ -114,7 +114,7 @@ func (d *dev) run(ctx context.Context) error {
 	}
 	defer d.broker.Close()
 	d.cfg.Kafka = kafkaconn.Config{Brokers: []string{d.broker.addr()}, ClientID: d.cfg.Kafka.ClientID}
-	d.cfg.PasteBroker = d.brokerToName()
+	d.cfg.PasteBroker, d.cfg.Samples = d.brokerToName(), true
 	notes := d.takeFreePorts(ctx)
 
 	d.traffic = producer.NewTraffic(rand.Uint64(), d.cfg.AmountUnits)

@@ -6,7 +6,10 @@ import (
 )
 
 // line is a command to paste into a shell, and what it is.
-type line struct{ label, command string }
+type line struct {
+	label, command string
+	writes         bool // it sends sample payments
+}
 
 // envelopes reads Connect's streaming messages from standard input (a byte of flags, four of
 // length, then the message) and prints each on a line of its own, as it comes.
@@ -30,15 +33,15 @@ func pasteLines(gatewayAddr, brokerAddr string) []line {
 	}
 	const method = "payment.PaymentService/StreamPayments"
 	return []line{
-		{"NDJSON, with curl", "curl -sSN " + url + "/payments/stream"},
-		{"server-sent events, with curl", "curl -sSN -H 'Accept: text/event-stream' " + url + "/payments/stream"},
+		{label: "NDJSON, with curl", command: "curl -sSN " + url + "/payments/stream"},
+		{label: "Server-sent events, with curl", command: "curl -sSN -H 'Accept: text/event-stream' " + url + "/payments/stream"},
 		{
-			"Connect streaming, with curl: request and answers each stand in an envelope of five bytes",
-			`printf '\000\000\000\000\002{}' | curl -sSN -H 'Content-Type: application/connect+json' --data-binary @- ` +
+			label: "Connect streaming, with curl: request and answers each stand in an envelope of five bytes",
+			command: `printf '\000\000\000\000\002{}' | curl -sSN -H 'Content-Type: application/connect+json' --data-binary @- ` +
 				url + "/" + method + " | " + envelopes,
 		},
-		{"gRPC, with grpcurl (server reflection, no proto file)", grpcurl + addr + " " + method},
-		{"gRPC, with paystream", tail},
-		{"ten more payments", produce},
+		{label: "gRPC, with grpcurl (server reflection, no proto file)", command: grpcurl + addr + " " + method},
+		{label: "gRPC, with paystream", command: tail},
+		{label: "Ten more payments", command: produce, writes: true},
 	}
 }

@@ -119,7 +119,9 @@ func pageLines(cfg *Config, addr string) []web.Line {
 	}
 	var lines []web.Line
 	for _, l := range pasteLines(addr, cfg.PasteBroker) {
-		lines = append(lines, web.Line{Label: l.label, Command: l.command})
+		if cfg.Samples || !l.writes {
+			lines = append(lines, web.Line{Label: l.label, Command: l.command})
+		}
 	}
 	return lines
 }

@@ -1,5 +1,6 @@
 import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { Copy } from "./detail";
 import { gateway } from "./state";
 
 /** Which dialog is open. */
@@ -21,13 +22,16 @@ export function Dialogs() {
       <Dialog name="connect" title="Subscribe to these payments">
         {(gateway.lines ?? []).map((line) => (
           <div key={line.command} class="command">
-            <p>{line.label}</p>
+            <header>
+              <p>{line.label}</p>
+              <Copy what={line.label} text={here(line.command)} />
+            </header>
             {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must take the focus, for the keyboard */}
-            <pre tabIndex={0}>{line.command}</pre>
+            <pre tabIndex={0}>{here(line.command)}</pre>
           </div>
         ))}
         <p class="note">
-          Every payment comes once, in order in its partition, over each of these. A cursor of one is good on
+          Every payment comes over each of these, in the order of its partition. A cursor of one is good on
           all.
         </p>
       </Dialog>
@@ -47,9 +51,22 @@ export function Dialogs() {
   );
 }
 
+/** A command as it has to be for whoever opened this page: the gateway does not know its names. */
+function here(command: string): string {
+  const own = /https?:\/\/[^/ ]+/.exec(gateway.lines?.[0]?.command ?? "")?.[0];
+  if (!own || own === location.origin) return command;
+  if (command === "go run . tail") return `${command} --address=${location.origin}`;
+  const bare = (origin: string) => origin.replace(/^https?:\/\//, "");
+  return command.replaceAll(own, location.origin).replaceAll(bare(own), location.host);
+}
+
 function Dialog(props: { name: "connect" | "keys"; title: string; children: preact.ComponentChildren }) {
   const element = useRef<HTMLDialogElement>(null);
   const open = dialog.value === props.name;
+  // The browser tells of a dialog that Escape has closed only after the next key; it may be open again by then.
+  const closed = () => {
+    if (dialog.value === props.name) dialog.value = null;
+  };
   useEffect(() => {
     if (open) element.current?.showModal();
     else element.current?.close();
@@ -59,9 +76,8 @@ function Dialog(props: { name: "connect" | "keys"; title: string; children: prea
       ref={element}
       id={props.name}
       aria-labelledby={`${props.name}-title`}
-      onClose={() => {
-        if (open) dialog.value = null;
-      }}
+      onCancel={closed}
+      onClose={() => !element.current?.open && closed()}
     >
       <header>
         <h2 id={`${props.name}-title`}>{props.title}</h2>

@@ -168,7 +168,7 @@ function Raw({ event, payment }: { event: PaymentMessage | undefined; payment: P
   );
 }
 
-function Copy({ what, text }: { what: string; text: string }) {
+export function Copy({ what, text }: { what: string; text: string }) {
   const done = useSignal<"" | "Copied" | "Not allowed">("");
   const copy = async () => {
     try {

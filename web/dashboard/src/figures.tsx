@@ -18,7 +18,7 @@ export function Figures({ plots }: { plots: Plots }) {
       <Figure
         id="throughput"
         label="Throughput"
-        value={formatRate(store.rate.perSecond(now, store.openedAt))}
+        value={formatRate(store.rate.perSecond(Date.now(), store.openedAt))}
         unit="/s"
         hint="New payments, over the last ten seconds"
       />

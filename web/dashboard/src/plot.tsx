@@ -101,7 +101,7 @@ function options(element: HTMLElement, latest: { current: Props }): Options {
           ...(bars && { paths: bars }),
           points: { show: false },
         }
-      : { label: l.label, stroke: color(l.color), width: 2, spanGaps: true, points: { show: false } },
+      : { label: l.label, stroke: color(l.color), width: 2, points: { show: false } },
   );
   return {
     width: element.clientWidth,

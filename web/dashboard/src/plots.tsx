@@ -124,7 +124,7 @@ function CurrencyCard({ plots }: { plots: Plots }) {
   return (
     <article class="card">
       <header>
-        <h2>Amount by currency</h2>
+        <h2>{filter.value.statuses.length > 0 ? "Amount by currency" : "Completed, by currency"}</h2>
         {more > 0 && <span class="note">and {more} more</span>}
       </header>
       {shown.length === 0 && <p class="note">No payment in this time.</p>}

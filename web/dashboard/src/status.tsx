@@ -12,7 +12,7 @@ export function ConnectionState() {
     <div class={`connection ${tone}`} id="connection" data-state={state.name}>
       <i class="pulse" />
       <span role="status">{text}</span>
-      {state.name === "retrying" && <span class="countdown">in {left} s</span>}
+      {state.name === "retrying" && !store.paused.value && <span class="countdown">in {left} s</span>}
     </div>
   );
 }

@@ -95,7 +95,9 @@ function Search() {
 /** What the gateway knows of the id that is searched for: it may have more than this page. */
 export function LookupResult() {
   const result = lookup.value;
-  if (!result) return null;
+  store.version.value;
+  // What the table shows is newer than any answer.
+  if (!result || (result.state === "found" && inTable(result.payment.id))) return null;
   return (
     <div class={`lookup ${result.state}`} id="lookup" role="status">
       {result.state === "asking" && "Asking the gateway…"}
@@ -104,7 +106,7 @@ export function LookupResult() {
       {result.state === "found" && (
         <>
           <span>
-            At the gateway, as of now: <b>{formatMoney(result.payment)}</b>,{" "}
+            Not on this page, but at the gateway: <b>{formatMoney(result.payment)}</b>,{" "}
             {title(statusName(result.payment.status))}
           </span>
           <button type="button" class="link" onClick={() => (detail.value = { payment: result.payment })}>
@@ -114,6 +116,11 @@ export function LookupResult() {
       )}
     </div>
   );
+}
+
+function inTable(id: string): boolean {
+  for (const row of store.view) if (row.kind === "payment" && row.event.payment.id === id) return true;
+  return false;
 }
 
 function Shown() {

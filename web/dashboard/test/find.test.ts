@@ -136,7 +136,7 @@ describe("the search", () => {
     const dashboard = await open(gateway);
     await dashboard.hasReceived(5000);
     await dashboard.get("#search").fill(" early-bird ");
-    await lookup(dashboard, /^At the gateway, as of now: \$77.77 USD, Refunded/);
+    await lookup(dashboard, /^Not on this page, but at the gateway: \$77.77 USD, Refunded/);
     await until(() => dashboard.shown(), "rows").toBe(0);
     await dashboard.button("Show it").click();
     const detail = dashboard.get("#detail");

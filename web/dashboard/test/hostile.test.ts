@@ -101,8 +101,7 @@ describe("a hostile payment", () => {
     const text = `markup-0-${MARKUP[0]}`;
     const dashboard = await open(gateway, { query: `?id=${encodeURIComponent(text)}` });
     await until(() => dashboard.shown(), "rows").toBe(1);
-    await until(() => dashboard.get("#lookup").textContent(), "the answer").toContain("At the gateway");
-    await dashboard.button("Show it").click();
+    await dashboard.get(".rows .row").click();
     expect(await fullId(dashboard)).toBe(text);
     const { text: csv } = await dashboard.export("CSV");
     expect(csv).toContain(`,${text},UNKNOWN,`);
@@ -116,7 +115,6 @@ describe("a hostile payment", () => {
       await dashboard.row(id).click();
       const keys = await dashboard.get(".metadata dt").allTextContents();
       expect(keys).toEqual(["constructor", "hasOwnProperty", "toString"]);
-      await until(() => dashboard.get("#lookup").textContent(), "the answer").toContain("At the gateway");
     }
   });
 

@@ -65,10 +65,19 @@ describe("Series", () => {
   test("amounts of different currencies are never added", () => {
     const { currencies } = series().plots(EVERYTHING, 300, NOW);
     expect(currencies.map((c) => [c.code, c.total, c.count])).toEqual([
-      ["USD", 35, 3],
+      ["USD", 30, 2],
       ["EUR", 7, 1],
-      ["JPY", 500, 1],
     ]);
+  });
+
+  test("an amount counts once, when its payment completes; or in the statuses that are asked for", () => {
+    const { currencies } = series().plots({ ...EVERYTHING, statuses: [STATUS_PENDING] }, 300, NOW);
+    expect(currencies.map((c) => [c.code, c.total, c.count])).toEqual([["JPY", 500, 1]]);
+  });
+
+  test("the success rate is the same whatever statuses are asked for", () => {
+    const { successOverall } = series().plots({ ...EVERYTHING, statuses: [STATUS_FAILED] }, 60, NOW);
+    expect(successOverall).toBeCloseTo(2 / 3);
   });
 
   test("obey the filter", () => {
@@ -98,7 +107,7 @@ describe("Series", () => {
 
   test("count further currencies as one, of more than there can be", () => {
     const s = new Series();
-    for (let i = 0; i < 5000; i++) s.add(payment({ currency: `X${i}` }), NOW - 1000);
+    for (let i = 0; i < 5000; i++) s.add(payment({ status: STATUS_COMPLETED, currency: `X${i}` }), NOW - 1000);
     const { currencies, counts } = s.plots(EVERYTHING, 60, NOW);
     expect(counts.reduce((a, b) => a + b)).toBe(5000);
     expect(currencies[0]).toMatchObject({ code: "Other", count: 4500 });

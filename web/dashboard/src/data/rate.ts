@@ -23,7 +23,7 @@ export class Rate {
     this.seconds.forEach((second, slot) => {
       if (second < current && second >= current - SECONDS) sum += this.counts[slot] ?? 0;
     });
-    const counted = Math.min(SECONDS, Math.max(1, current - Math.ceil(since / 1000)));
+    const counted = Math.min(SECONDS, Math.max(1, current - since / 1000));
     return sum / counted;
   }
 }

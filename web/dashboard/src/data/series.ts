@@ -86,16 +86,22 @@ export class Series {
     const completed = PROVIDERS.map(zeros);
     const ended = PROVIDERS.map(zeros);
     const amounts = new Map<string, { count: number; steps: number[] }>();
+    // Of one status alone there is no rate of success; and a payment's amount counts once, when it completes,
+    // unless other statuses are asked for.
+    const anyStatus = { ...filter, statuses: [] };
+    const summed =
+      filter.statuses.length > 0 ? filter : { ...filter, statuses: [PaymentStatus.STATUS_COMPLETED] };
     for (const [n, cells] of this.windows.get(window) ?? []) {
       const i = n - (end - STEPS - TRAIL);
       if (i < 0 || i >= STEPS + TRAIL) continue;
       for (const cell of cells.values()) {
-        if (!passes(filter, cell.provider, cell.status)) continue;
+        if (!passes(anyStatus, cell.provider, cell.status)) continue;
         const p = indexOf(PROVIDERS, cell.provider);
-        bump(rates[indexOf(STATUSES, cell.status)], i, cell.count);
         if (cell.status === PaymentStatus.STATUS_COMPLETED) bump(completed[p], i, cell.count);
         if (isEnd(cell.status)) bump(ended[p], i, cell.count);
-        if (i < TRAIL) continue;
+        if (!passes(filter, cell.provider, cell.status)) continue;
+        bump(rates[indexOf(STATUSES, cell.status)], i, cell.count);
+        if (i < TRAIL || !passes(summed, cell.provider, cell.status)) continue;
         const currency = amounts.get(cell.currency) ?? { count: 0, steps: zeros() };
         amounts.set(cell.currency, currency);
         currency.count += cell.count;

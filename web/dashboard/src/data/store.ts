@@ -34,6 +34,7 @@ export class Store {
   received = 0;
   gaps = 0;
   readonly openedAt = Date.now();
+  /** By this page's own clock, as openedAt: the offset may come to be known only later. */
   private liveSince = Number.POSITIVE_INFINITY;
   private readonly feed: Feed;
   private pausedAt = 0;
@@ -118,8 +119,9 @@ export class Store {
   /** What was published before this page could have had it says nothing about the way here. */
   private arrived(publishedAt: number): void {
     const now = this.now();
-    this.rate.add(now);
-    if (publishedAt >= this.liveSince) this.latencies.add(now - publishedAt, now);
+    this.rate.add(Date.now());
+    const liveSince = this.liveSince + now - Date.now();
+    if (publishedAt >= liveSince) this.latencies.add(now - publishedAt, now);
   }
 
   private gap(gap: Gap | null): void {
@@ -129,7 +131,7 @@ export class Store {
   }
 
   private stateChanged(state: FeedState): void {
-    if (state.name === "live") this.liveSince = this.now();
+    if (state.name === "live") this.liveSince = Date.now();
     else this.liveSince = Number.POSITIVE_INFINITY;
     this.state.value = state;
   }
