@@ -11,7 +11,9 @@ const overlapMs = 5 * 60_000;
 export class Position {
   cursor: string | undefined;
   since: Date | undefined;
-  private readonly startsNew: boolean;
+  private startsNew: boolean;
+  /** since is not the caller's, but ours. */
+  private again = false;
   /** The first cursor of the call that began with existing payments: it stands before all of them. */
   private first: string | undefined;
   private readonly offsets = new Map<number, bigint>();
@@ -62,7 +64,16 @@ export class Position {
     this.since = new Date(last - overlapMs);
     this.cursor = undefined;
     this.offsets.clear();
+    this.again = true;
     return this.since;
+  }
+
+  /** Starts with all that is retained, where startAgain's time is not served. Returns false where it is not at fault. */
+  startAnew(): boolean {
+    if (!this.again || this.since === undefined) return false;
+    this.since = undefined;
+    this.startsNew = false;
+    return true;
   }
 
   private has(event: PaymentEvent): boolean {

@@ -331,11 +331,24 @@ test("by-time: a foreign cursor leads to a new start, five minutes before the la
   await end();
 });
 
-test("by-time without an event: five minutes before now, and what does not serve it is thrown", async () => {
-  const gateways = new FakeGateways(foreign, refusal(Code.Unimplemented));
-  const { done } = follow(gateways, { cursor: "mine", onForeignCursor: "by-time" });
-  await pass();
-  await expect(done).rejects.toMatchObject({ code: Code.Unimplemented });
+test("by-time without an event: five minutes before now; with all that is retained where that is not served", async () => {
+  const gateways = new FakeGateways(foreign, refusal(Code.Unimplemented), async function* () {
+    yield payment(1);
+    yield* silent();
+  });
+  const { ids, end } = follow(gateways, {
+    cursor: "mine",
+    start: StreamStart.START_NEW_ONLY,
+    onForeignCursor: "by-time",
+  });
+  await pass(101);
+  expect(gateways.calls[2]?.request).toMatchObject({
+    cursor: "",
+    start: StreamStart.START_EXISTING_THEN_NEW,
+  });
+  expect(gateways.calls[2]?.request.since).toBeUndefined();
+  expect(ids).toEqual(["0/1"]);
+  await end();
   const since = Number(gateways.calls[1]?.request.since?.seconds);
   expect(since).toBe(Math.floor(Date.now() / 1000) - 300);
 });

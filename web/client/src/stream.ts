@@ -3,7 +3,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { parseAddresses } from "./addresses.js";
 import { Call } from "./call.js";
 import { describe, isFinal, retryDelay, streamEnd } from "./errors.js";
-import type { PaymentEvent, StreamEnd } from "./gen/payment/payment_pb.js";
+import { type PaymentEvent, type StreamEnd, StreamStart } from "./gen/payment/payment_pb.js";
 import { pause } from "./pause.js";
 import { Position } from "./position.js";
 import { Reporter } from "./reporter.js";
@@ -113,7 +113,7 @@ export class Stream implements PaymentStream {
       provider,
       status,
       limit,
-      start,
+      start: beginsWithExisting ? StreamStart.START_EXISTING_THEN_NEW : start,
       cursor,
       since: since && timestampFromDate(since),
       heartbeat: durationFromMs(this.heartbeatMs),
@@ -156,6 +156,9 @@ export class Stream implements PaymentStream {
     } else if (this.mayStartAgain(error)) {
       reason += `; starting again from ${this.position.startAgain().toISOString()}`;
       if (this.mayJump()) return this.retryAfter(0, reason);
+    } else if (error.code === Code.Unimplemented && this.position.startAnew()) {
+      reason = "the gateway does not serve times; starting again with what it retains";
+      return this.retryAfter(0, reason);
     } else if (isFinal(error)) throw error;
     else if (end) this.position.ended(end);
     await this.retryAfter(this.route.failed(retryDelay(error)), reason);

@@ -42,7 +42,7 @@ export interface StreamOptions extends GatewayOptions {
   /**
    * What to do when the gateway reads another cluster or topic than the cursor is of. "throw" is the default;
    * "by-time" starts again from five minutes before the last event, or before now if there was none, so that
-   * payments may come again.
+   * payments may come again; with all that is retained, where the gateway does not serve times yet.
    */
   onForeignCursor?: "throw" | "by-time" | undefined;
   onState?: ((state: StreamState) => void) | undefined;

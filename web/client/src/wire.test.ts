@@ -98,14 +98,20 @@ test("by-time: another cluster's cursor leads to a start by time", async () => {
   expect(requests[2]?.since?.seconds).toBe(1_700_000_000n - 300n);
 });
 
-test("by-time: what does not serve a start by time is thrown", async () => {
-  const result = run(
+test("by-time: where a start by time is not served, it begins with what is retained", async () => {
+  const { requests, ids } = await run(
     1,
-    // biome-ignore lint/correctness/useYield: it refuses
     async function* (call) {
-      throw gatewaysError(call === 1 ? Code.FailedPrecondition : Code.Unimplemented);
+      if (call === 1) throw gatewaysError(Code.FailedPrecondition);
+      if (call === 2) throw gatewaysError(Code.Unimplemented);
+      yield existing(7);
     },
     { onForeignCursor: "by-time", cursor: "mine" },
   );
-  await expect(result).rejects.toMatchObject({ code: Code.Unimplemented });
+  expect(ids).toEqual(["0/7"]);
+  expect(requests.map((request) => [request.cursor, request.since === undefined])).toEqual([
+    ["mine", true],
+    ["", false],
+    ["", true],
+  ]);
 });
