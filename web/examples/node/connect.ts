@@ -8,6 +8,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { formatMoney, type Gap, providerName, type StreamState, streamPayments } from "@paystream/client";
 
 const { GATEWAY = "http://localhost:50051", CURSOR_FILE } = process.env;
+const addresses = GATEWAY.split(",").map((a) => (a.includes("://") ? a : `http://${a}`));
 
 const stopping = new AbortController();
 process.once("SIGINT", () => stopping.abort());
@@ -15,7 +16,7 @@ process.once("SIGTERM", () => stopping.abort());
 process.stdout.once("error", () => stopping.abort()); // `| head` has had enough
 
 const payments = streamPayments({
-  addresses: GATEWAY.split(","),
+  addresses,
   cursor: load(),
   signal: stopping.signal,
   onState: (state) => console.error(describe(state)),
@@ -57,7 +58,7 @@ function describe(state: StreamState): string {
     case "live":
       return `new payments from ${state.address}, as they arrive`;
     case "retrying":
-      return `${state.reason}; next try in ${Math.max(0, state.at - Date.now())} ms`;
+      return `${state.reason}; next try in ${Math.max(0, Math.round(state.at - Date.now()))} ms`;
     case "ended":
       return "ended";
   }
