@@ -22,10 +22,10 @@ export function Dialogs() {
       <Dialog name="connect" title="Subscribe to these payments">
         {(gateway.lines ?? []).map((line) => (
           <div key={line.command} class="command">
-            <header>
+            <div class="heading">
               <p>{line.label}</p>
               <Copy what={line.label} text={here(line.command)} />
-            </header>
+            </div>
             {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must take the focus, for the keyboard */}
             <pre tabIndex={0}>{here(line.command)}</pre>
           </div>
@@ -79,12 +79,12 @@ function Dialog(props: { name: "connect" | "keys"; title: string; children: prea
       onCancel={closed}
       onClose={() => !element.current?.open && closed()}
     >
-      <header>
+      <div class="heading">
         <h2 id={`${props.name}-title`}>{props.title}</h2>
         <button type="button" class="icon" aria-label="Close" onClick={() => (dialog.value = null)}>
           ✕
         </button>
-      </header>
+      </div>
       {props.children}
     </dialog>
   );

@@ -35,8 +35,11 @@ describe("axe finds nothing wrong with", () => {
       const text = "W".repeat(2000);
       await broker.write(payment("wide", { customer_email: text, metadata: { [text]: text } }));
       await dashboard.row("wide").click();
+      await dashboard.get("#detail").waitFor();
     },
     "a search with a result": async (dashboard) => {
+      // It is not in the table, whose rows say more than an answer does.
+      await dashboard.button("Failed").click();
       await dashboard.get("#search").fill("one");
       await dashboard.button("Show it").waitFor();
     },
@@ -47,9 +50,16 @@ describe("axe finds nothing wrong with", () => {
     "filters and the export's menu": async (dashboard) => {
       for (const name of ["Stripe", "Completed", "No status"]) await dashboard.button(name).click();
       await dashboard.get("#export").click();
+      await dashboard.get(".items").waitFor();
     },
-    "the dialog on subscribing": (dashboard) => dashboard.button("Subscribe").click(),
-    "the dialog of keys": (dashboard) => dashboard.button("Keys").click(),
+    "the dialog on subscribing": async (dashboard) => {
+      await dashboard.button("Subscribe").click();
+      await dashboard.get("#connect[open]").waitFor();
+    },
+    "the dialog of keys": async (dashboard) => {
+      await dashboard.button("Keys").click();
+      await dashboard.get("#keys[open]").waitFor();
+    },
     "a paused table with new payments": async (dashboard) => {
       await dashboard.get("#payments").press("ArrowDown");
       await dashboard.get("#pause").click();
@@ -70,6 +80,7 @@ describe("axe finds nothing wrong with", () => {
     await dashboard.row("odd").waitFor();
     await isAccessible(dashboard);
     await dashboard.row("odd").tap();
+    await dashboard.get("#detail").waitFor();
     await isAccessible(dashboard);
   });
 

@@ -108,6 +108,25 @@ describe("the detail of a payment", () => {
   });
 });
 
+test("the commands to subscribe are for the address that the page was opened at, and are copied", async ({
+  open,
+}) => {
+  const url = gateway.url.replace("127.0.0.1", "localhost");
+  const dashboard = await open({ url }, { permissions: ["clipboard-read", "clipboard-write"] });
+  await dashboard.button("Subscribe").click();
+  const dialog = dashboard.get("#connect");
+  await dialog.locator("pre").first().waitFor();
+  const commands = await dialog.locator("pre").allTextContents();
+  expect(commands.length).toBeGreaterThanOrEqual(3);
+  expect(commands.join("\n")).toContain(url);
+  expect(commands.join("\n")).not.toContain("127.0.0.1");
+  await dialog.getByRole("button", { name: /^Copy/ }).first().click();
+  const copied = () => dashboard.page.evaluate(() => navigator.clipboard.readText());
+  await until(copied, "the clipboard").toBe(commands[0]);
+  await dialog.getByRole("button", { name: "Close" }).click();
+  await until(() => dialog.isVisible(), "the dialog").toBe(false);
+});
+
 describe("an export", () => {
   test("as CSV has what the table shows, quoted, and nothing that a spreadsheet runs", async ({ open }) => {
     const dashboard = await open(gateway, { query: "?provider=paypal" });

@@ -31,7 +31,7 @@ export interface OpenOptions extends BrowserContextOptions {
 }
 
 /** Opens the dashboard of a gateway in a browser context of its own. */
-export type Open = (gateway: Gateway, options?: OpenOptions) => Promise<Dashboard>;
+export type Open = (gateway: Pick<Gateway, "url">, options?: OpenOptions) => Promise<Dashboard>;
 
 /** A gateway of a test's own, and the topic that it reads. */
 export interface Served {

@@ -107,7 +107,8 @@ describe("Series", () => {
 
   test("count further currencies as one, of more than there can be", () => {
     const s = new Series();
-    for (let i = 0; i < 5000; i++) s.add(payment({ status: STATUS_COMPLETED, currency: `X${i}` }), NOW - 1000);
+    for (let i = 0; i < 5000; i++)
+      s.add(payment({ status: STATUS_COMPLETED, currency: `X${i}` }), NOW - 1000);
     const { currencies, counts } = s.plots(EVERYTHING, 60, NOW);
     expect(counts.reduce((a, b) => a + b)).toBe(5000);
     expect(currencies[0]).toMatchObject({ code: "Other", count: 4500 });
