@@ -62,7 +62,7 @@ export class Position {
   startAgain(): Date {
     const last = this.last ? Number(this.last.publishedAt) : Date.now();
     this.since = new Date(last - overlapMs);
-    this.cursor = undefined;
+    this.cursor = this.first = undefined;
     this.offsets.clear();
     this.again = true;
     return this.since;
