@@ -1,4 +1,4 @@
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { Copy } from "./detail";
 import { gateway } from "./state";
@@ -62,15 +62,20 @@ function here(command: string): string {
 
 function Dialog(props: { name: "connect" | "keys"; title: string; children: preact.ComponentChildren }) {
   const element = useRef<HTMLDialogElement>(null);
-  const open = dialog.value === props.name;
   // The browser tells of a dialog that Escape has closed only after the next key; it may be open again by then.
   const closed = () => {
     if (dialog.value === props.name) dialog.value = null;
   };
-  useEffect(() => {
-    if (open) element.current?.showModal();
-    else element.current?.close();
-  }, [open]);
+  // At once, not after the next drawing: what the browser tells late has to find the dialog as it should be.
+  useEffect(
+    () =>
+      effect(() => {
+        const open = dialog.value === props.name;
+        if (open && !element.current?.open) element.current?.showModal();
+        else if (!open) element.current?.close();
+      }),
+    [props.name],
+  );
   return (
     <dialog
       ref={element}

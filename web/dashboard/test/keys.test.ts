@@ -57,6 +57,20 @@ describe("keys that work everywhere", () => {
     await dashboard.button("Keys").press("Enter");
     await until(() => dashboard.get("dialog[open]").count(), "dialogs").toBe(1);
   });
+
+  test("? and Escape do what they say, however quickly they follow one another", async ({ open }) => {
+    const dashboard = await open(gateway);
+    const { keyboard } = dashboard.page;
+    for (let i = 0; i < 10; i++) {
+      await keyboard.press("?");
+      await until(() => dashboard.get("#keys").isVisible(), "the dialog").toBe(true);
+      // Both before the page is drawn again, and before the browser tells that the dialog is closed.
+      await Promise.all([keyboard.press("Escape"), keyboard.press("?")]);
+      await until(() => dashboard.get("#keys").isVisible(), "the dialog").toBe(true);
+      await keyboard.press("Escape");
+      await until(() => dashboard.get("#keys").isVisible(), "the dialog").toBe(false);
+    }
+  });
 });
 
 describe("keys in the table", () => {
