@@ -45,7 +45,9 @@ function stream(): void {
   });
   events.on("error", (error) => {
     tell(String(error));
-    if (error.code === StatusCode.UNAVAILABLE) setTimeout(stream, 200);
+    // A connection that is refused, or cut while its answer begins, is UNKNOWN to this client.
+    const passes = error.code === StatusCode.UNAVAILABLE || error.code === StatusCode.UNKNOWN;
+    if (passes) setTimeout(stream, 200);
   });
 }
 
