@@ -14,7 +14,7 @@ import { Stream } from "./stream.js";
 import type { StreamOptions, StreamState } from "./types.js";
 
 beforeEach(() => {
-  vi.useFakeTimers();
+  vi.useFakeTimers({ now: 1_800_000_000_000 });
   vi.spyOn(Math, "random").mockReturnValue(0.5);
 });
 afterEach(() => {
