@@ -10,7 +10,6 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 
-	"paystream/broadcast"
 	paymentpb "paystream/gen/payment"
 )
 
@@ -19,7 +18,7 @@ const sseIdle = 15 * time.Second
 
 // serveEventStream answers GET /payments/stream with server-sent events or NDJSON.
 func (s *Server) serveEventStream(w http.ResponseWriter, r *http.Request) {
-	out := &eventSink{w: w, deadline: newWriteDeadline(w, s.cfg.WriteTimeout), format: s.formats.ndjson}
+	out := &eventSink{directWriter: newDirectWriter(w, s.cfg.WriteTimeout, s.formats.ndjson)}
 	var idle time.Duration
 	if acceptsSSE(r) {
 		out.sse, out.format, idle = true, s.formats.sse, sseIdle
@@ -52,11 +51,9 @@ func acceptsSSE(r *http.Request) bool {
 
 // eventSink writes a stream as server-sent events or NDJSON.
 type eventSink struct {
-	w        http.ResponseWriter
-	deadline *writeDeadline
-	format   format
-	sse      bool
-	opened   bool
+	directWriter
+	sse    bool
+	opened bool
 }
 
 func (k *eventSink) open(cursor string) error {
@@ -82,47 +79,10 @@ func (k *eventSink) headers() {
 	k.opened = true
 }
 
-func (k *eventSink) send(run broadcast.Run) error { return k.write(run.Bytes()) }
-
-func (k *eventSink) flush() error {
-	if err := k.deadline.before(0); err != nil {
-		return err
-	}
-	if err := k.deadline.control.Flush(); err != nil {
-		return gone(err)
-	}
-	return k.deadline.lift()
-}
-
-func (k *eventSink) heartbeat(cursor string) error { return k.message(k.format.heartbeat(cursor)) }
-
 // idle sends a block of an id alone, which moves a browser's Last-Event-ID without waking the page.
 func (k *eventSink) idle(cursor string) error { return k.message(idBlock(cursor)) }
 
 func idBlock(cursor string) []byte { return append(appendID(nil, cursor), "\n\n"...) }
-
-// message writes something that nothing follows at once.
-func (k *eventSink) message(b []byte) error {
-	if err := k.write(b); err != nil {
-		return err
-	}
-	return k.flush()
-}
-
-// write writes in pieces, so that the deadline sees what the client takes.
-func (k *eventSink) write(b []byte) error {
-	for len(b) > 0 {
-		n := min(len(b), progress)
-		if err := k.deadline.before(n); err != nil {
-			return err
-		}
-		if _, err := k.w.Write(b[:n]); err != nil {
-			return gone(err)
-		}
-		b = b[n:]
-	}
-	return nil
-}
 
 // end tells the client why the stream ends.
 func (k *eventSink) end(err *connect.Error) {

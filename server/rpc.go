@@ -11,7 +11,6 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
-	"paystream/broadcast"
 	paymentpb "paystream/gen/payment"
 	"paystream/gen/payment/paymentpbconnect"
 )
@@ -41,71 +40,36 @@ func (h rpc) StreamPayments(ctx context.Context, req *connect.Request[paymentpb.
 		f = h.server.formats.json
 	}
 	out := &rpcSink{
-		conn:     stream.Conn(),
-		format:   f,
-		deadline: newWriteDeadline(writerOf(ctx), h.server.cfg.WriteTimeout),
+		directWriter: newDirectWriter(writerOf(ctx), h.server.cfg.WriteTimeout, f),
+		conn:         stream.Conn(),
 	}
 	err := h.server.stream(ctx, req.Msg, f, out, 0)
 	_ = out.deadline.before(0) // for the trailers, which connect writes
 	return h.server.clientError(err)
 }
 
-// rpcSink writes frames as messages of a Connect handler's stream.
+// rpcSink writes a stream of a Connect handler: connect opens and ends it, and in between the frames
+// are written past it. All three protocols put the same envelope around a message.
 type rpcSink struct {
-	conn     connect.StreamingHandlerConn
-	format   format
-	deadline *writeDeadline
+	directWriter
+	conn connect.StreamingHandlerConn
 }
 
 func (k *rpcSink) open(cursor string) error {
 	if err := k.deadline.open(); err != nil {
 		return err
 	}
-	k.conn.ResponseHeader().Set(cursorHeader, cursor)
-	return k.message(nil)
-}
-
-// send flushes every message: connect's Send does.
-func (k *rpcSink) send(run broadcast.Run) error {
-	for frame := range run.Frames() {
-		if err := k.write(encoded(frame[envelopeSize:])); err != nil {
-			return err
-		}
+	if err := k.deadline.before(0); err != nil {
+		return err
 	}
-	return nil
-}
-
-func (k *rpcSink) flush() error { return k.deadline.lift() }
-
-func (k *rpcSink) heartbeat(cursor string) error {
-	return k.message(encoded(k.format.heartbeat(cursor)[envelopeSize:]))
+	k.conn.ResponseHeader().Set(cursorHeader, cursor)
+	if err := k.conn.Send(nil); err != nil { // the headers, flushed
+		return gone(err)
+	}
+	return k.deadline.lift()
 }
 
 func (k *rpcSink) idle(string) error { return nil }
-
-// message writes one message, or with nil the headers, and nothing behind it.
-func (k *rpcSink) message(message encoded) error {
-	if err := k.write(message); err != nil {
-		return err
-	}
-	return k.flush()
-}
-
-func (k *rpcSink) write(message encoded) error {
-	if err := k.deadline.before(len(message)); err != nil {
-		return err
-	}
-	var err error
-	if message == nil {
-		err = k.conn.Send(nil)
-	} else {
-		err = k.conn.Send(message)
-	}
-	if err != nil {
-		return gone(err)
-	}
-	return nil
-}
 
 // gone is the error of a write that failed: the client has left, or took nothing for too long.
 func gone(err error) error {
@@ -115,7 +79,6 @@ func gone(err error) error {
 // rpcOptions are the options of the Connect handlers.
 func rpcOptions() []connect.HandlerOption {
 	return []connect.HandlerOption{
-		connect.WithCodec(protoCodec{}),
 		connect.WithCodec(jsonCodec{name: "json"}),
 		connect.WithCodec(jsonCodec{name: "json; charset=utf-8"}),
 		connect.WithReadMaxBytes(maxRequestBytes),
@@ -129,39 +92,9 @@ func rpcOptions() []connect.HandlerOption {
 	}
 }
 
-// encoded is a message that is encoded already; the codecs pass it on.
-type encoded []byte
-
 var errNotProto = errors.New("no protobuf message")
 
-// protoCodec is connect's protobuf codec, but that it takes encoded messages.
-type protoCodec struct{}
-
-func (protoCodec) Name() string { return "proto" }
-
-func (protoCodec) Marshal(message any) ([]byte, error) {
-	return protoCodec{}.MarshalAppend(nil, message)
-}
-
-func (protoCodec) MarshalAppend(dst []byte, message any) ([]byte, error) {
-	switch m := message.(type) {
-	case encoded:
-		return append(dst, m...), nil
-	case proto.Message:
-		return proto.MarshalOptions{}.MarshalAppend(dst, m)
-	}
-	return nil, errNotProto
-}
-
-func (protoCodec) Unmarshal(data []byte, message any) error {
-	m, ok := message.(proto.Message)
-	if !ok {
-		return errNotProto
-	}
-	return proto.Unmarshal(data, m)
-}
-
-// jsonCodec is connect's JSON codec, but that it takes encoded messages and writes default values.
+// jsonCodec is connect's JSON codec, but that it writes default values.
 type jsonCodec struct{ name string }
 
 func (c jsonCodec) Name() string { return c.name }
@@ -169,13 +102,11 @@ func (c jsonCodec) Name() string { return c.name }
 func (c jsonCodec) Marshal(message any) ([]byte, error) { return c.MarshalAppend(nil, message) }
 
 func (jsonCodec) MarshalAppend(dst []byte, message any) ([]byte, error) {
-	switch m := message.(type) {
-	case encoded:
-		return append(dst, m...), nil
-	case proto.Message:
-		return marshalJSON.MarshalAppend(dst, m)
+	m, ok := message.(proto.Message)
+	if !ok {
+		return nil, errNotProto
 	}
-	return nil, errNotProto
+	return marshalJSON.MarshalAppend(dst, m)
 }
 
 func (jsonCodec) Unmarshal(data []byte, message any) error {
