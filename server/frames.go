@@ -134,20 +134,6 @@ func appendIntField(b []byte, field protowire.Number, v int64) []byte {
 // are seen, on one line.
 var marshalJSON = protojson.MarshalOptions{EmitDefaultValues: true}
 
-func (s *Server) appendJSON(b []byte, e *broadcast.Entry, eventType, cursor string) []byte {
-	event := &paymentpb.PaymentEvent{EventType: eventType, Topic: s.cfg.Topic, Cursor: cursor}
-	if e != nil {
-		event.Payment = paymentOf(*e)
-		event.Partition, event.Offset, event.PublishedAt = e.Partition, e.Offset, e.Time
-	}
-	b, err := marshalJSON.MarshalAppend(b, event)
-	if err != nil {
-		// Only text that is not UTF-8 fails, and the decoder lets none in.
-		panic("server: event to JSON: " + err.Error())
-	}
-	return b
-}
-
 // paymentOf decodes the payment that an entry holds.
 func paymentOf(e broadcast.Entry) *paymentpb.Payment {
 	p := &paymentpb.Payment{}
