@@ -18,7 +18,8 @@ const sseIdle = 15 * time.Second
 
 // serveEventStream answers GET /payments/stream with server-sent events or NDJSON.
 func (s *Server) serveEventStream(w http.ResponseWriter, r *http.Request) {
-	out := &eventSink{directWriter: newDirectWriter(w, s.cfg.WriteTimeout, s.formats.ndjson)}
+	out := &eventSink{directWriter: s.newDirectWriter(w, s.formats.ndjson)}
+	defer out.close()
 	var idle time.Duration
 	if acceptsSSE(r) {
 		out.sse, out.format, idle = true, s.formats.sse, sseIdle
@@ -57,7 +58,7 @@ type eventSink struct {
 }
 
 func (k *eventSink) open(cursor string) error {
-	if err := k.deadline.open(); err != nil {
+	if err := k.watch(); err != nil {
 		return err
 	}
 	k.headers()

@@ -39,13 +39,9 @@ func (h rpc) StreamPayments(ctx context.Context, req *connect.Request[paymentpb.
 	if strings.Contains(req.Header().Get("Content-Type"), "json") {
 		f = h.server.formats.json
 	}
-	out := &rpcSink{
-		directWriter: newDirectWriter(writerOf(ctx), h.server.cfg.WriteTimeout, f),
-		conn:         stream.Conn(),
-	}
-	err := h.server.stream(ctx, req.Msg, f, out, 0)
-	_ = out.deadline.before(0) // for the trailers, which connect writes
-	return h.server.clientError(err)
+	out := &rpcSink{directWriter: h.server.newDirectWriter(writerOf(ctx), f), conn: stream.Conn()}
+	defer out.close()
+	return h.server.clientError(h.server.stream(ctx, req.Msg, f, out, 0))
 }
 
 // rpcSink writes a stream of a Connect handler: connect opens and ends it, and in between the frames
@@ -56,17 +52,16 @@ type rpcSink struct {
 }
 
 func (k *rpcSink) open(cursor string) error {
-	if err := k.deadline.open(); err != nil {
+	if err := k.watch(); err != nil {
 		return err
 	}
-	if err := k.deadline.before(0); err != nil {
-		return err
-	}
+	k.writing.begin()
+	defer k.writing.end()
 	k.conn.ResponseHeader().Set(cursorHeader, cursor)
 	if err := k.conn.Send(nil); err != nil { // the headers, flushed
 		return gone(err)
 	}
-	return k.deadline.lift()
+	return nil
 }
 
 func (k *rpcSink) idle(string) error { return nil }

@@ -64,6 +64,7 @@ type Server struct {
 	log     *broadcast.Log
 	source  Source
 	formats formats
+	stalls  *stalls
 
 	subscribers atomic.Int64
 	draining    chan struct{} // closed when the server stops
@@ -72,7 +73,7 @@ type Server struct {
 
 // New returns a server of the log, which has no views yet.
 func New(cfg Config, log *broadcast.Log, source Source) *Server {
-	s := &Server{cfg: cfg, log: log, source: source, draining: make(chan struct{})}
+	s := &Server{cfg: cfg, log: log, source: source, stalls: newStalls(cfg.WriteTimeout), draining: make(chan struct{})}
 	s.drain = sync.OnceFunc(func() { close(s.draining) })
 	s.formats = s.newFormats(log)
 	return s

@@ -1,0 +1,98 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// stalls closes streams whose clients take nothing for too long. It looks at all of them now and then,
+// which costs a write two stores. A deadline for each write costs more than the write itself: on
+// HTTP/2 to set it and to lift it takes a turn of the connection's loop each.
+type stalls struct {
+	timeout time.Duration // 0 is never
+
+	mu      sync.Mutex
+	streams map[*writing]struct{}
+	look    *time.Timer
+}
+
+// writing says since when a stream has been writing. It belongs to the stream's goroutine. Before a
+// stream is watched it is nil: its request's deadlines hold.
+type writing struct {
+	control *http.ResponseController
+	since   atomic.Int64 // Unix nanoseconds; 0 while nothing is being written
+}
+
+// begin says that a piece is being written; it counts as taken when the next begins, or with end.
+func (w *writing) begin() {
+	if w != nil {
+		w.since.Store(time.Now().UnixNano())
+	}
+}
+
+func (w *writing) end() {
+	if w != nil {
+		w.since.Store(0)
+	}
+}
+
+func newStalls(timeout time.Duration) *stalls {
+	return &stalls{timeout: timeout, streams: make(map[*writing]struct{})}
+}
+
+// watch takes note of a stream that has just been asked for. Its request came under deadlines: left
+// standing, they would end it.
+func (s *stalls) watch(control *http.ResponseController) (*writing, error) {
+	stream := &writing{control: control}
+	if err := stream.control.SetReadDeadline(time.Time{}); err != nil {
+		return nil, fmt.Errorf("lift read deadline: %w", err)
+	}
+	if s.timeout == 0 {
+		return stream, nil
+	}
+	if err := stream.control.SetWriteDeadline(time.Time{}); err != nil {
+		return nil, fmt.Errorf("lift write deadline: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.streams[stream] = struct{}{}
+	if len(s.streams) == 1 {
+		s.look = time.AfterFunc(s.every(), s.closeStuck)
+	}
+	return stream, nil
+}
+
+// forget is called before the handler returns: the stream may not be touched after that. What net/http
+// writes by itself at the end has a deadline of its own.
+func (s *stalls) forget(stream *writing) {
+	if s.timeout == 0 || stream == nil {
+		return
+	}
+	s.mu.Lock()
+	delete(s.streams, stream)
+	if len(s.streams) == 0 {
+		s.look.Stop()
+	}
+	s.mu.Unlock()
+	_ = stream.control.SetWriteDeadline(time.Now().Add(s.timeout)) // fails only with the connection
+}
+
+func (s *stalls) every() time.Duration { return max(s.timeout/8, time.Millisecond) }
+
+// closeStuck makes the writes fail that have taken too long.
+func (s *stalls) closeStuck() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	latest := time.Now().Add(-s.timeout)
+	for stream := range s.streams {
+		if since := stream.since.Load(); since != 0 && since < latest.UnixNano() {
+			_ = stream.control.SetWriteDeadline(latest) // fails only with the connection
+		}
+	}
+	if len(s.streams) > 0 {
+		s.look.Reset(s.every())
+	}
+}
