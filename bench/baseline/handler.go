@@ -1,0 +1,60 @@
+package baseline
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// handlerServer opens streams and waits: what net/http asks for a subscriber to whom nothing is
+// sent.
+type handlerServer struct {
+	tuned  bool
+	joined atomic.Int64
+}
+
+func (s *handlerServer) serve(listener net.Listener) error {
+	srv := &http.Server{Handler: s, Protocols: &http.Protocols{}, ReadHeaderTimeout: 10 * time.Second}
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetUnencryptedHTTP2(true)
+	if s.tuned {
+		if err := tune(srv); err != nil {
+			return err
+		}
+	}
+	return srv.Serve(listener)
+}
+
+// tune gives a server the settings of paystream's: see httpServer in server/listen.go. It is to be
+// kept the same, so that what remains between the two is paystream's own.
+func tune(srv *http.Server) error {
+	srv.IdleTimeout = 3 * time.Minute
+	srv.MaxHeaderBytes = 64 << 10
+	return http2.ConfigureServer(srv, &http2.Server{
+		MaxConcurrentStreams: 1000,
+		IdleTimeout:          3 * time.Minute,
+		ReadIdleTimeout:      30 * time.Second,
+		PingTimeout:          15 * time.Second,
+		WriteByteTimeout:     time.Minute,
+	})
+}
+
+func (s *handlerServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.joined.Add(1)
+	defer s.joined.Add(-1)
+	w.WriteHeader(http.StatusOK)
+	if http.NewResponseController(w).Flush() != nil {
+		return
+	}
+	<-r.Context().Done()
+}
+
+func (s *handlerServer) subscribers() int { return int(s.joined.Load()) }
+
+func (s *handlerServer) load([]event) error { return errors.New("a handler that waits sends nothing") }
+
+func (s *handlerServer) publish(int) {}

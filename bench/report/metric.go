@@ -1,0 +1,102 @@
+// Package report turns the figures of runs into tables: medians with their spread, and ratios.
+//
+// It is pure: the same results give the same text.
+package report
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+)
+
+// Metric is one figure of a run, by the name that it has in JSON, which ends in its unit.
+type Metric string
+
+// The metrics that many workloads have.
+const (
+	Deliveries  Metric = "deliveries"
+	PerCPU      Metric = "deliveries_per_cpu_second"
+	CPUPer      Metric = "cpu_per_delivery_seconds"
+	ServerCPU   Metric = "server_cpu_seconds"
+	ServerCores Metric = "server_cores"
+	LoadCPU     Metric = "load_cpu_seconds"
+	Wall        Metric = "wall_seconds"
+	PeakRSS     Metric = "peak_rss_bytes"
+	BytesPer    Metric = "delivery_bytes"
+	// Elsewhere is the share of the machine that was used by others than the bench.
+	Elsewhere Metric = "elsewhere_share"
+	P50       Metric = "latency_p50_seconds"
+	P99       Metric = "latency_p99_seconds"
+	SpreadP50 Metric = "fanout_p50_seconds"
+	SpreadP99 Metric = "fanout_p99_seconds"
+)
+
+// Metrics are the figures of one run.
+type Metrics map[Metric]float64
+
+// format writes a value with the unit that the metric's name ends in.
+func (m Metric) format(v float64) string {
+	name := string(m)
+	switch {
+	case math.IsNaN(v):
+		return "–"
+	case strings.HasSuffix(name, "_per_cpu_second"):
+		return count(v)
+	case strings.HasSuffix(name, "_seconds"):
+		return seconds(v)
+	case strings.HasSuffix(name, "_bytes"):
+		return bytes(v)
+	case strings.HasSuffix(name, "_share"):
+		return fmt.Sprintf("%.0f %%", v*100)
+	case strings.HasSuffix(name, "_cores"):
+		return fmt.Sprintf("%.2f", v)
+	}
+	return count(v)
+}
+
+// count writes a number with three digits that count.
+func count(v float64) string {
+	switch {
+	case v >= 999_500:
+		return digits(v/1e6) + " M"
+	case v >= 9_995:
+		return digits(v/1e3) + " k"
+	}
+	return digits(v)
+}
+
+func digits(v float64) string {
+	switch {
+	case v >= 99.95:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 9.995:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+func seconds(v float64) string {
+	d := time.Duration(v * float64(time.Second))
+	switch {
+	case v < 0:
+		return "-" + seconds(-v)
+	case d >= time.Second:
+		return digits(v) + " s"
+	case d >= time.Millisecond:
+		return digits(v*1e3) + " ms"
+	}
+	return digits(v*1e6) + " µs"
+}
+
+func bytes(v float64) string {
+	switch {
+	case v < 0:
+		return "-" + bytes(-v)
+	case v >= 999.5*(1<<10):
+		return digits(v/(1<<20)) + " MiB"
+	case v >= 9_995:
+		return digits(v/(1<<10)) + " KiB"
+	}
+	return digits(v) + " B"
+}

@@ -1,0 +1,161 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// Run is the figures of one subject in one round.
+type Run struct {
+	Workload string  `json:"workload"`
+	Subject  string  `json:"subject"`
+	Round    int     `json:"round"`
+	Metrics  Metrics `json:"metrics"`
+}
+
+// Machine is what a bench ran on.
+type Machine struct {
+	CPU    string    `json:"cpu"`
+	Cores  int       `json:"cores"`
+	Memory int64     `json:"memory_bytes"`
+	Kernel string    `json:"kernel"`
+	Go     string    `json:"go"`
+	Commit string    `json:"commit"`
+	Date   time.Time `json:"date"`
+}
+
+// Results are all runs of a bench.
+type Results struct {
+	Machine Machine       `json:"machine"`
+	Quick   bool          `json:"quick"`
+	Rounds  int           `json:"rounds"`
+	Took    time.Duration `json:"took_nanoseconds"`
+	Runs    []Run         `json:"runs"`
+}
+
+// Add adds a run.
+func (r *Results) Add(run Run) { r.Runs = append(r.Runs, run) }
+
+// values returns a metric of a subject by round.
+func (r *Results) values(workload, subject string, m Metric) map[int]float64 {
+	values := map[int]float64{}
+	for _, run := range r.Runs {
+		if run.Workload == workload && run.Subject == subject {
+			if v, ok := run.Metrics[m]; ok && !math.IsNaN(v) && !math.IsInf(v, 0) {
+				values[run.Round] = v
+			}
+		}
+	}
+	return values
+}
+
+// Spread returns the spread of a metric of a subject.
+func (r *Results) Spread(workload, subject string, m Metric) Spread {
+	return spread(sorted(r.values(workload, subject, m)))
+}
+
+// Ratio returns the spread of the ratios of two subjects' metrics, round by round.
+func (r *Results) Ratio(workload, of, by string, m Metric) Spread {
+	return spread(ratios(r.values(workload, of, m), r.values(workload, by, m)))
+}
+
+// sorted returns the values by round.
+func sorted(values map[int]float64) []float64 {
+	rounds := make([]int, 0, len(values))
+	for round := range values {
+		rounds = append(rounds, round)
+	}
+	slices.Sort(rounds)
+	list := make([]float64, len(rounds))
+	for i, round := range rounds {
+		list[i] = values[round]
+	}
+	return list
+}
+
+// elsewhere returns the greatest share of the machine that others have used during a run.
+func (r *Results) elsewhere() float64 {
+	most := 0.0
+	for _, run := range r.Runs {
+		most = max(most, run.Metrics[Elsewhere])
+	}
+	return most
+}
+
+// document is what JSON writes: the runs, and what the tables say of them.
+type document struct {
+	*Results
+	Summary []summary `json:"summary"`
+	Claims  []verdict `json:"claims,omitempty"`
+}
+
+type summary struct {
+	Workload string            `json:"workload"`
+	Subject  string            `json:"subject"`
+	Metrics  map[Metric]Spread `json:"metrics"`
+	// Ratios are to the workload's reference.
+	Reference string            `json:"reference,omitempty"`
+	Ratios    map[Metric]Spread `json:"ratios,omitempty"`
+}
+
+// JSON writes everything that is known.
+func (r *Results) JSON(w io.Writer, tables []Table, claims []Claim) error {
+	doc := document{Results: r, Claims: r.verdicts(claims)}
+	for _, t := range tables {
+		for _, subject := range r.subjects(t.Name) {
+			s := summary{Workload: t.Name, Subject: subject, Metrics: map[Metric]Spread{}}
+			for _, m := range r.metrics(t.Name, subject) {
+				s.Metrics[m] = r.Spread(t.Name, subject, m)
+			}
+			for _, c := range t.Columns {
+				if ratio := r.Ratio(t.Name, subject, t.Reference, c.Metric); c.Ratio && ratio.Runs > 0 {
+					if s.Ratios == nil {
+						s.Reference, s.Ratios = t.Reference, map[Metric]Spread{}
+					}
+					s.Ratios[c.Metric] = ratio
+				}
+			}
+			doc.Summary = append(doc.Summary, s)
+		}
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(doc); err != nil {
+		return fmt.Errorf("write the results: %w", err)
+	}
+	return nil
+}
+
+// subjects returns those of a workload that have run, in the order of the first round.
+func (r *Results) subjects(workload string) []string {
+	var names []string
+	for _, run := range r.Runs {
+		if run.Workload == workload && !slices.Contains(names, run.Subject) {
+			names = append(names, run.Subject)
+		}
+	}
+	return names
+}
+
+func (r *Results) metrics(workload, subject string) []Metric {
+	var names []Metric
+	for _, run := range r.Runs {
+		if run.Workload == workload && run.Subject == subject {
+			for m := range run.Metrics {
+				if !slices.Contains(names, m) && len(r.values(workload, subject, m)) > 0 {
+					names = append(names, m)
+				}
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Compiler is the version of Go that built this program.
+func Compiler() string { return runtime.Version() }

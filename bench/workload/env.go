@@ -1,0 +1,115 @@
+// Package workload is what the bench measures: each workload runs paystream and what it is compared
+// with, each in a process of its own, against the same subscribers.
+//
+// A run either gives figures, after every subscriber was found to have got what it should have, or
+// an error. CPU is that of the server's process alone, between two moments at which nothing else
+// of a run's preparation is going on.
+package workload
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"paystream/bench/process"
+	"paystream/bench/sample"
+)
+
+// Env is what all runs share.
+type Env struct {
+	// Dir is for files; it is the caller's to remove.
+	Dir string
+	// Paystream is the binary that is measured.
+	Paystream string
+	// Quick makes runs small enough to see that they work; their figures say little.
+	Quick bool
+
+	payments   sample.Payments
+	sampleFile string
+	certs      certificates
+	broker     *process.Child
+	brokers    string // its address
+	topics     map[string]sample.Topic
+	created    int
+}
+
+// samples is how many payments there are: as many as any run needs.
+const samples = 150_000
+
+// callTimeout is how long one step of a run may take.
+const callTimeout = 2 * time.Minute
+
+// Open prepares what all runs share. The caller closes it.
+func (e *Env) Open(ctx context.Context) error {
+	e.sampleFile = filepath.Join(e.Dir, "payments")
+	e.payments = sample.Generate(samples)
+	if err := e.payments.Write(e.sampleFile); err != nil {
+		return err
+	}
+	var err error
+	if e.certs, err = newCertificates(e.Dir); err != nil {
+		return err
+	}
+	if e.broker, err = process.Self(ctx, "broker", e.sampleFile); err != nil {
+		return err
+	}
+	e.topics = map[string]sample.Topic{}
+	return call(ctx, e.broker, "address", process.None{}, &e.brokers)
+}
+
+// Close ends what Open has started.
+func (e *Env) Close() {
+	if e.broker != nil {
+		e.broker.Stop()
+	}
+}
+
+// size is a number of something that a quick run has fewer of.
+func (e *Env) size(full, quick int) int {
+	if e.Quick {
+		return quick
+	}
+	return full
+}
+
+func call(ctx context.Context, c *process.Child, name string, args, result any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return c.Call(ctx, name, args, result)
+}
+
+// filled returns a topic that holds the first n payments, the same one each time.
+func (e *Env) filled(ctx context.Context, n, partitions int) (sample.Topic, error) {
+	name := fmt.Sprintf("payments.filled.%d.%d", n, partitions)
+	if topic, ok := e.topics[name]; ok {
+		return topic, nil
+	}
+	topic := sample.NewTopic(name, partitions, time.Millisecond, n, time.Now().Add(-time.Second))
+	if err := e.fill(ctx, topic, n); err != nil {
+		return topic, err
+	}
+	e.topics[name] = topic
+	return topic, nil
+}
+
+// fresh returns a topic that nobody else uses and that holds n payments; those that follow come
+// every step. It is to be removed.
+func (e *Env) fresh(ctx context.Context, n, partitions int, step time.Duration) (sample.Topic, error) {
+	e.created++
+	name := fmt.Sprintf("payments.%d", e.created)
+	topic := sample.NewTopic(name, partitions, step, n, time.Now())
+	return topic, e.fill(ctx, topic, n)
+}
+
+func (e *Env) fill(ctx context.Context, topic sample.Topic, n int) error {
+	if err := call(ctx, e.broker, "create", topic, nil); err != nil {
+		return err
+	}
+	return call(ctx, e.broker, "fill", sample.Feed{Topic: topic, To: n}, nil)
+}
+
+// remove forgets a topic that was made by fresh.
+func (e *Env) remove(ctx context.Context, topic sample.Topic) {
+	_ = call(context.WithoutCancel(ctx), e.broker, "remove", topic, nil) // the broker ends with the bench
+}

@@ -1,0 +1,114 @@
+package workload
+
+import (
+	"context"
+
+	"paystream/bench/baseline"
+	"paystream/bench/load"
+	"paystream/bench/report"
+	"paystream/bench/sample"
+)
+
+// filledPayments is how many payments a filled log holds.
+const filledPayments = 100_000
+
+// saturated: 100 subscribers take the same payments from a filled log, as fast as they can.
+func saturated() Workload {
+	over := func(name string, job load.Job) Subject {
+		return Subject{name, func(ctx context.Context, e *Env) (report.Metrics, error) {
+			return e.saturatedGateway(ctx, job)
+		}}
+	}
+	from := func(name, kind string, job load.Job, payments, quick int) Subject {
+		return Subject{name, func(ctx context.Context, e *Env) (report.Metrics, error) {
+			return e.saturatedBaseline(ctx, kind, job, e.size(payments, quick))
+		}}
+	}
+	return Workload{
+		Table: report.Table{
+			Name:  "saturated",
+			Title: "Saturated: 100 subscribers take the same payments from a filled log as fast as they can",
+			Columns: []report.Column{
+				{Metric: report.PerCPU, Title: "deliveries per CPU second", Ratio: true},
+				{Metric: report.CPUPer, Title: "CPU per delivery"},
+				{Metric: report.BytesPer, Title: "bytes"},
+				{Metric: report.Wall, Title: "wall"},
+				{Metric: report.LoadCPU, Title: "load's CPU"},
+			},
+			Reference: grpcGo,
+		},
+		Subjects: []Subject{
+			over(paystreamGRPC, load.Job{Protocol: load.GRPC}),
+			from(grpcGo, baseline.GRPC, load.Job{Protocol: load.GRPC}, 10_000, 2_000),
+			from(naiveConnect, baseline.Connect, load.Job{Protocol: load.GRPC}, 3_000, 500),
+			from(bareTCP, baseline.TCP, load.Job{Protocol: load.TCP}, filledPayments, 10_000),
+			over("paystream, gRPC-Web", load.Job{Protocol: load.GRPCWeb}),
+			over("paystream, gRPC-Web on HTTP/1.1", load.Job{Protocol: load.GRPCWeb, HTTP1: true}),
+			over("paystream, Connect JSON", load.Job{Protocol: load.ConnectJSON}),
+			over("paystream, SSE", load.Job{Protocol: load.SSE, HTTP1: true}),
+			over("paystream, NDJSON", load.Job{Protocol: load.NDJSON, HTTP1: true}),
+			over(paystreamTLS, load.Job{Protocol: load.GRPC, CAFile: "tls"}),
+		},
+	}
+}
+
+// Names of subjects that claims and ratios go by.
+const (
+	paystreamGRPC = "paystream, gRPC"
+	paystreamTLS  = "paystream, gRPC on TLS"
+	grpcGo        = "grpc-go"
+	naiveConnect  = "naive connect-go"
+	bareTCP       = "bare TCP"
+)
+
+// saturatedSubscribers is how many there are.
+const saturatedSubscribers = 100
+
+func (e *Env) saturatedGateway(ctx context.Context, job load.Job) (report.Metrics, error) {
+	topic, err := e.filled(ctx, filledPayments, 3)
+	if err != nil {
+		return nil, err
+	}
+	var flags []string
+	if job.CAFile != "" {
+		job.CAFile = e.certs.cert
+		flags = []string{"--grpc-tls-cert-file=" + e.certs.cert, "--grpc-tls-key-file=" + e.certs.key}
+	}
+	s, err := e.gateway(ctx, topic, filledPayments, flags...)
+	if err != nil {
+		return nil, err
+	}
+	defer s.stop()
+	n := e.size(filledPayments, 10_000)
+	job.Topic, job.Sum = topic, load.SumAll
+	job.Groups = []load.Group{{
+		Subscribers: saturatedSubscribers, Limit: n, From: filledPayments - n, To: filledPayments, Existing: filledPayments,
+	}}
+	return e.run(ctx, fanOut{server: s, job: job})
+}
+
+func (e *Env) saturatedBaseline(ctx context.Context, kind string, job load.Job, n int) (report.Metrics, error) {
+	topic, err := e.filled(ctx, filledPayments, 3)
+	if err != nil {
+		return nil, err
+	}
+	s, err := e.baseline(ctx, kind)
+	if err != nil {
+		return nil, err
+	}
+	defer s.stop()
+	feed := sample.Feed{Topic: topic, From: filledPayments - n, To: filledPayments, Batch: 100}
+	if err := s.prepare(ctx, feed, sample.Existing); err != nil {
+		return nil, err
+	}
+	job.Topic, job.Sum = topic, load.SumFields
+	if kind == baseline.TCP {
+		job.Sum = load.SumAll
+	}
+	job.Groups = []load.Group{{
+		Subscribers: saturatedSubscribers, From: feed.From, To: feed.To, Existing: feed.To,
+	}}
+	return e.run(ctx, fanOut{server: s, job: job, publish: func(ctx context.Context) ([]int64, error) {
+		return s.feed(ctx, feed)
+	}})
+}
