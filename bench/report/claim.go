@@ -20,10 +20,10 @@ type Claim struct {
 
 // verdict is what became of a claim.
 type verdict struct {
-	Claim    string `json:"claim"`
-	Measured Spread `json:"measured"`
+	Claim    string  `json:"claim"`
+	Measured Spread  `json:"measured"`
 	Limit    float64 `json:"limit"`
-	Met      bool   `json:"met"`
+	Met      bool    `json:"met"`
 	text     string
 }
 

@@ -28,8 +28,12 @@ const (
 	Elsewhere Metric = "elsewhere_share"
 	P50       Metric = "latency_p50_seconds"
 	P99       Metric = "latency_p99_seconds"
-	SpreadP50 Metric = "fanout_p50_seconds"
-	SpreadP99 Metric = "fanout_p99_seconds"
+	// FanOutCores is ServerCores without IngestCores, what the server uses without subscribers.
+	FanOutCores    Metric = "fanout_cores"
+	IngestCores    Metric = "ingest_cores"
+	CPUPerExamined Metric = "cpu_per_examined_seconds"
+	SpreadP50      Metric = "fanout_p50_seconds"
+	SpreadP99      Metric = "fanout_p99_seconds"
 )
 
 // Metrics are the figures of one run.

@@ -127,4 +127,3 @@ func figures(begin, end usage, memory process.Memory, result load.Result) report
 	}
 	return m
 }
-

@@ -81,9 +81,7 @@ func (e *Env) saturatedGateway(ctx context.Context, job load.Job) (report.Metric
 	defer s.stop()
 	n := e.size(filledPayments, 10_000)
 	job.Topic, job.Sum = topic, load.SumAll
-	job.Groups = []load.Group{{
-		Subscribers: saturatedSubscribers, Limit: n, From: filledPayments - n, To: filledPayments, Existing: filledPayments,
-	}}
+	job.Groups = []load.Group{newest(saturatedSubscribers, n)}
 	return e.run(ctx, fanOut{server: s, job: job})
 }
 

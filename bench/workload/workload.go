@@ -23,5 +23,10 @@ type Subject struct {
 func All() []Workload {
 	return []Workload{
 		saturated(),
+		paced(),
+		growth(),
+		filtered(),
+		slow(),
+		snapshot(),
 	}
 }
