@@ -46,11 +46,11 @@ func (c *http1Conn) close() { _ = c.conn.Close() }
 
 func (c *http1Conn) read() error {
 	in := bufio.NewReader(c.conn)
+	// The body is not closed: that would read all that may still come. close closes the connection.
 	res, err := http.ReadResponse(in, nil)
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(io.LimitReader(res.Body, 200))
 		return fmt.Errorf("the server answers with status %s: %q", res.Status, body)
