@@ -25,6 +25,7 @@ type options struct {
 	json      string
 	markdown  string
 	paystream string
+	kafka     string
 	root      string
 }
 
@@ -38,6 +39,7 @@ func parse(args []string, help io.Writer) (options, error) {
 	flags.StringVar(&o.json, "json", "", "write all figures to this `file` as JSON")
 	flags.StringVar(&o.markdown, "markdown", "", "write the tables to this `file` as Markdown")
 	flags.StringVar(&o.paystream, "paystream", "", "measure this `binary`, in place of one built from the sources")
+	flags.StringVar(&o.kafka, "kafka", "", "read from the Kafka at this `address`, in place of an embedded broker; its topics are removed at the end")
 	flags.StringVar(&o.root, "root", "..", "where paystream's sources are")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -97,7 +99,7 @@ func bench(ctx context.Context, args []string, out, terminal io.Writer) (err err
 
 	line := newProgress(terminal)
 	defer line.clear()
-	e := &workload.Env{Dir: dir, Paystream: o.paystream, Quick: o.quick}
+	e := &workload.Env{Dir: dir, Paystream: o.paystream, Kafka: o.kafka, Quick: o.quick}
 	if e.Paystream == "" {
 		line.show("building paystream")
 		if e.Paystream, err = build(ctx, o.root, dir); err != nil {
@@ -149,11 +151,7 @@ func runAll(ctx context.Context, e *workload.Env, workloads []workload.Workload,
 func (o options) write(results *report.Results, workloads []workload.Workload, out io.Writer) error {
 	var tables []report.Table
 	for _, w := range workloads {
-		t := w.Table
-		for _, s := range w.Subjects {
-			t.Rows = append(t.Rows, s.Name)
-		}
-		tables = append(tables, t)
+		tables = append(tables, w.Rows())
 	}
 	claims := workload.Claims()
 	if err := results.Text(out, tables, claims); err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"paystream/bench/baseline"
 	"paystream/bench/broker"
+	"paystream/bench/inprocess"
 	"paystream/bench/load"
 	"paystream/bench/sample"
 )
@@ -37,18 +38,21 @@ func run(ctx context.Context, args []string, in io.Reader, out, progress io.Writ
 	}
 	role, file := args[0], args[len(args)-1]
 	switch role {
-	case "broker", "baseline", "load":
+	case "broker", "baseline", "load", "inprocess":
 		// The parent ends its children by closing their input: a Ctrl-C is for all of them.
 		signal.Ignore(os.Interrupt)
+		if role == "baseline" {
+			return baseline.Run(args[1], file, in, out)
+		}
 		payments, err := sample.Read(file)
 		if err != nil {
 			return err
 		}
 		switch role {
 		case "broker":
-			return broker.Run(payments, in, out)
-		case "baseline":
-			return baseline.Run(args[1], payments, in, out)
+			return broker.Run(args[1:len(args)-1], payments, in, out)
+		case "inprocess":
+			return inprocess.Run(payments, in, out)
 		}
 		return load.Run(payments, in, out)
 	}

@@ -43,8 +43,8 @@ type server interface {
 	subscribers() int
 }
 
-// Run serves a parent's calls: address, load, feed, memory.
-func Run(kind string, payments sample.Payments, in io.Reader, out io.Writer) error {
+// Run serves a parent's calls: address, load, feed and memory. The file holds the payments.
+func Run(kind, file string, in io.Reader, out io.Writer) error {
 	s, err := newServer(kind)
 	if err != nil {
 		return err
@@ -60,6 +60,10 @@ func Run(kind string, payments sample.Payments, in io.Reader, out io.Writer) err
 		"subscribers": process.Handle(func(process.None) (int, error) { return s.subscribers(), nil }),
 		"memory":      process.Handle(func(process.None) (process.Heap, error) { return process.OwnHeap(), nil }),
 		"load": process.Handle(func(f Load) (process.None, error) {
+			payments, err := sample.Read(file) // not before: a handler that waits needs none of it
+			if err != nil {
+				return process.None{}, err
+			}
 			events, err := f.events(payments)
 			if err != nil {
 				return process.None{}, err

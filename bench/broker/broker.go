@@ -20,14 +20,19 @@ import (
 	"paystream/bench/sample"
 )
 
-// Run serves a parent's calls: address, create, fill, feed and remove.
-func Run(payments sample.Payments, in io.Reader, out io.Writer) error {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("bench"))
-	if err != nil {
-		return fmt.Errorf("start the broker: %w", err)
+// Run serves a parent's calls: address, create, fill, feed and remove. Brokers are those of a Kafka
+// that runs already, if any: then none is started.
+func Run(brokers []string, payments sample.Payments, in io.Reader, out io.Writer) error {
+	if len(brokers) == 0 {
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("bench"))
+		if err != nil {
+			return fmt.Errorf("start the broker: %w", err)
+		}
+		defer cluster.Close()
+		brokers = cluster.ListenAddrs()
 	}
-	defer cluster.Close()
-	b := &broker{payments: payments, address: cluster.ListenAddrs()[0]}
+	b := &broker{payments: payments, address: brokers[0]}
+	var err error
 	b.client, err = kgo.NewClient(kgo.SeedBrokers(b.address), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerLinger(0), kgo.MaxBufferedRecords(1<<20))
 	if err != nil {

@@ -21,7 +21,8 @@ type Latencies struct {
 	SinceFirst Quantiles
 }
 
-// latencies returns a run's, given when each payment was published, in Unix nanoseconds.
+// latencies returns a run's, given when each payment was published, in Unix nanoseconds;
+// one that is 0 does not count.
 func (r *run) latencies(sent []int64) (Latencies, error) {
 	first := make([]int64, len(sent))
 	var since, spread []time.Duration
@@ -40,17 +41,17 @@ func (r *run) latencies(sent []int64) (Latencies, error) {
 	}
 	for _, s := range r.subscribers {
 		for i, at := range s.came {
-			if at != 0 {
+			if at != 0 && sent[i] != 0 {
 				since = append(since, time.Duration(at-sent[i]))
 				spread = append(spread, time.Duration(at-first[i]))
 			}
 		}
 	}
-	return Latencies{SincePublished: quantiles(since), SinceFirst: quantiles(spread)}, nil
+	return Latencies{SincePublished: QuantilesOf(since), SinceFirst: QuantilesOf(spread)}, nil
 }
 
-// quantiles sorts what it is given.
-func quantiles(d []time.Duration) Quantiles {
+// QuantilesOf returns those of some times, which it sorts.
+func QuantilesOf(d []time.Duration) Quantiles {
 	if len(d) == 0 {
 		return Quantiles{}
 	}

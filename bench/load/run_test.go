@@ -283,7 +283,9 @@ func TestPlainSocketsAreRead(t *testing.T) {
 func TestLatencies(t *testing.T) {
 	t.Parallel()
 	r := &run{subscribers: []*subscriber{{came: []int64{1000, 2000, 0}}, {came: []int64{1500, 2700, 3100}}, {}}}
-	l, err := r.latencies([]int64{900, 1900, 3000})
+	r.subscribers[1].came = append(r.subscribers[1].came, 9000)
+	r.subscribers[0].came = append(r.subscribers[0].came, 9000)
+	l, err := r.latencies([]int64{900, 1900, 3000, 0})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +299,7 @@ func TestLatencies(t *testing.T) {
 	if _, err := r.latencies([]int64{1}); err == nil {
 		t.Error("times of other payments are taken")
 	}
-	if q := quantiles(nil); q != (Quantiles{}) {
+	if q := QuantilesOf(nil); q != (Quantiles{}) {
 		t.Errorf("of none: %+v", q)
 	}
 }

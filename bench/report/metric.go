@@ -13,27 +13,54 @@ import (
 // Metric is one figure of a run, by the name that it has in JSON, which ends in its unit.
 type Metric string
 
-// The metrics that many workloads have.
+// The metrics. Server is the process that is measured, or the part of it; a record is a payment on
+// Kafka, a delivery a payment at a subscriber.
 const (
 	Deliveries  Metric = "deliveries"
 	PerCPU      Metric = "deliveries_per_cpu_second"
 	CPUPer      Metric = "cpu_per_delivery_seconds"
+	BytesPer    Metric = "delivery_bytes"
 	ServerCPU   Metric = "server_cpu_seconds"
 	ServerCores Metric = "server_cores"
 	LoadCPU     Metric = "load_cpu_seconds"
 	Wall        Metric = "wall_seconds"
 	PeakRSS     Metric = "peak_rss_bytes"
-	BytesPer    Metric = "delivery_bytes"
 	// Elsewhere is the share of the machine that was used by others than the bench.
 	Elsewhere Metric = "elsewhere_share"
-	P50       Metric = "latency_p50_seconds"
-	P99       Metric = "latency_p99_seconds"
+
 	// FanOutCores is ServerCores without IngestCores, what the server uses without subscribers.
 	FanOutCores    Metric = "fanout_cores"
 	IngestCores    Metric = "ingest_cores"
 	CPUPerExamined Metric = "cpu_per_examined_seconds"
-	SpreadP50      Metric = "fanout_p50_seconds"
-	SpreadP99      Metric = "fanout_p99_seconds"
+
+	// P50 and P99 count from when a payment was published, the Spreads from the first delivery.
+	Samples   Metric = "latency_samples"
+	P50       Metric = "latency_p50_seconds"
+	P99       Metric = "latency_p99_seconds"
+	SpreadP50 Metric = "fanout_p50_seconds"
+	SpreadP99 Metric = "fanout_p99_seconds"
+
+	// BareP50 and BareP99 are of a bare consumer of the same records; Added is what paystream's are above.
+	BareP50  Metric = "bare_p50_seconds"
+	BareP99  Metric = "bare_p99_seconds"
+	AddedP50 Metric = "added_p50_seconds"
+	AddedP99 Metric = "added_p99_seconds"
+
+	AppendP50  Metric = "append_p50_seconds"
+	AppendP99  Metric = "append_p99_seconds"
+	AppendP999 Metric = "append_p999_seconds"
+
+	Records       Metric = "records"
+	RecordsPerCPU Metric = "records_per_cpu_second"
+	CPUPerRecord  Metric = "cpu_per_record_seconds"
+	RecordSize    Metric = "record_bytes"
+
+	// MemoryPer, RSSPer and OverheadPer are of one subscriber, or one retained payment.
+	MemoryPer   Metric = "memory_per_bytes"
+	RSSPer      Metric = "rss_per_bytes"
+	OverheadPer Metric = "overhead_per_bytes"
+
+	FirstEvent Metric = "first_event_seconds"
 )
 
 // Metrics are the figures of one run.

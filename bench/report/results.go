@@ -64,6 +64,18 @@ func (r *Results) Ratio(workload, of, by string, m Metric) Spread {
 	return spread(ratios(r.values(workload, of, m), r.values(workload, by, m)))
 }
 
+// Difference returns the spread of what one subject's metric is above another's, round by round.
+func (r *Results) Difference(workload, of, by string, m Metric) Spread {
+	a, b := r.values(workload, of, m), r.values(workload, by, m)
+	var d []float64
+	for round, v := range a {
+		if less, ok := b[round]; ok {
+			d = append(d, v-less)
+		}
+	}
+	return spread(d)
+}
+
 // sorted returns the values by round.
 func sorted(values map[int]float64) []float64 {
 	rounds := make([]int, 0, len(values))
@@ -98,24 +110,24 @@ type summary struct {
 	Workload string            `json:"workload"`
 	Subject  string            `json:"subject"`
 	Metrics  map[Metric]Spread `json:"metrics"`
-	// Ratios are to the workload's reference.
-	Reference string            `json:"reference,omitempty"`
-	Ratios    map[Metric]Spread `json:"ratios,omitempty"`
+	// Ratios are to the figures of the subject Against.
+	Against string            `json:"against,omitempty"`
+	Ratios  map[Metric]Spread `json:"ratios,omitempty"`
 }
 
 // JSON writes everything that is known.
 func (r *Results) JSON(w io.Writer, tables []Table, claims []Claim) error {
 	doc := document{Results: r, Claims: r.verdicts(claims)}
 	for _, t := range tables {
-		for _, subject := range r.subjects(t.Name) {
-			s := summary{Workload: t.Name, Subject: subject, Metrics: map[Metric]Spread{}}
-			for _, m := range r.metrics(t.Name, subject) {
-				s.Metrics[m] = r.Spread(t.Name, subject, m)
+		for _, row := range t.Rows {
+			s := summary{Workload: t.Name, Subject: row.Subject, Metrics: map[Metric]Spread{}}
+			for _, m := range r.metrics(t.Name, row.Subject) {
+				s.Metrics[m] = r.Spread(t.Name, row.Subject, m)
 			}
 			for _, c := range t.Columns {
-				if ratio := r.Ratio(t.Name, subject, t.Reference, c.Metric); c.Ratio && ratio.Runs > 0 {
+				if ratio := r.Ratio(t.Name, row.Subject, row.Against, c.Metric); c.Ratio && ratio.Runs > 0 {
 					if s.Ratios == nil {
-						s.Reference, s.Ratios = t.Reference, map[Metric]Spread{}
+						s.Against, s.Ratios = row.Against, map[Metric]Spread{}
 					}
 					s.Ratios[c.Metric] = ratio
 				}
@@ -129,17 +141,6 @@ func (r *Results) JSON(w io.Writer, tables []Table, claims []Claim) error {
 		return fmt.Errorf("write the results: %w", err)
 	}
 	return nil
-}
-
-// subjects returns those of a workload that have run, in the order of the first round.
-func (r *Results) subjects(workload string) []string {
-	var names []string
-	for _, run := range r.Runs {
-		if run.Workload == workload && !slices.Contains(names, run.Subject) {
-			names = append(names, run.Subject)
-		}
-	}
-	return names
 }
 
 func (r *Results) metrics(workload, subject string) []Metric {

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -14,11 +15,13 @@ type Table struct {
 	// Notes say what a reader needs to know to judge the figures.
 	Notes   []string
 	Columns []Column
-	// Rows are the subjects, in the order in which they are shown.
-	Rows []string
-	// Reference is the subject that the others are compared with.
+	Rows    []Row
+	// Reference is the subject that most others are compared with.
 	Reference string
 }
+
+// Row is a subject, and the one that it is compared with, if any.
+type Row struct{ Subject, Against string }
 
 // Column is one figure of a table.
 type Column struct {
@@ -30,23 +33,27 @@ type Column struct {
 
 // grid returns the cells of a table, the titles first.
 func (r *Results) grid(t Table) [][]string {
+	to := "to " + t.Reference
+	if slices.ContainsFunc(t.Rows, func(row Row) bool { return row.Against != t.Reference }) {
+		to = "ratio"
+	}
 	head := []string{""}
 	for _, c := range t.Columns {
 		head = append(head, c.Title)
 		if c.Ratio {
-			head = append(head, "to "+t.Reference)
+			head = append(head, to)
 		}
 	}
 	cells := [][]string{head}
-	for _, subject := range t.Rows {
-		if len(r.metrics(t.Name, subject)) == 0 {
+	for _, of := range t.Rows {
+		if len(r.metrics(t.Name, of.Subject)) == 0 {
 			continue
 		}
-		row := []string{subject}
+		row := []string{of.Subject}
 		for _, c := range t.Columns {
-			row = append(row, c.Metric.cell(r.Spread(t.Name, subject, c.Metric)))
+			row = append(row, c.Metric.cell(r.Spread(t.Name, of.Subject, c.Metric)))
 			if c.Ratio {
-				row = append(row, ratioCell(r.Ratio(t.Name, subject, t.Reference, c.Metric), subject == t.Reference))
+				row = append(row, ratioCell(r.Ratio(t.Name, of.Subject, of.Against, c.Metric), of.Subject == of.Against))
 			}
 		}
 		cells = append(cells, row)

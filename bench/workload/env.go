@@ -22,6 +22,8 @@ type Env struct {
 	Dir string
 	// Paystream is the binary that is measured.
 	Paystream string
+	// Kafka is the address of one that is used in place of the embedded broker; empty is none.
+	Kafka string
 	// Quick makes runs small enough to see that they work; their figures say little.
 	Quick bool
 
@@ -31,6 +33,7 @@ type Env struct {
 	broker     *process.Child
 	brokers    string // its address
 	topics     map[string]sample.Topic
+	prefix     string // of the names of topics, for a Kafka that others use too
 	created    int
 }
 
@@ -51,7 +54,12 @@ func (e *Env) Open(ctx context.Context) error {
 	if e.certs, err = newCertificates(e.Dir); err != nil {
 		return err
 	}
-	if e.broker, err = process.Self(ctx, "broker", e.sampleFile); err != nil {
+	args := []string{"broker", e.sampleFile}
+	if e.Kafka != "" {
+		args = []string{"broker", e.Kafka, e.sampleFile}
+	}
+	e.prefix = fmt.Sprintf("paystream-bench-%x.", time.Now().Unix())
+	if e.broker, err = process.Self(ctx, args...); err != nil {
 		return err
 	}
 	e.topics = map[string]sample.Topic{}
@@ -60,9 +68,13 @@ func (e *Env) Open(ctx context.Context) error {
 
 // Close ends what Open has started.
 func (e *Env) Close() {
-	if e.broker != nil {
-		e.broker.Stop()
+	if e.broker == nil {
+		return
 	}
+	for _, topic := range e.topics {
+		e.remove(context.Background(), topic)
+	}
+	e.broker.Stop()
 }
 
 // size is a number of something that a quick run has fewer of.
@@ -81,7 +93,7 @@ func call(ctx context.Context, c *process.Child, name string, args, result any) 
 
 // filled returns a topic that holds the first n payments, the same one each time.
 func (e *Env) filled(ctx context.Context, n, partitions int) (sample.Topic, error) {
-	name := fmt.Sprintf("payments.filled.%d.%d", n, partitions)
+	name := fmt.Sprintf("%sfilled-%d-%d", e.prefix, n, partitions)
 	if topic, ok := e.topics[name]; ok {
 		return topic, nil
 	}
@@ -97,7 +109,7 @@ func (e *Env) filled(ctx context.Context, n, partitions int) (sample.Topic, erro
 // every step. It is to be removed.
 func (e *Env) fresh(ctx context.Context, n, partitions int, step time.Duration) (sample.Topic, error) {
 	e.created++
-	name := fmt.Sprintf("payments.%d", e.created)
+	name := fmt.Sprintf("%s%d", e.prefix, e.created)
 	topic := sample.NewTopic(name, partitions, step, n, time.Now())
 	return topic, e.fill(ctx, topic, n)
 }
@@ -105,6 +117,9 @@ func (e *Env) fresh(ctx context.Context, n, partitions int, step time.Duration) 
 func (e *Env) fill(ctx context.Context, topic sample.Topic, n int) error {
 	if err := call(ctx, e.broker, "create", topic, nil); err != nil {
 		return err
+	}
+	if n == 0 {
+		return nil
 	}
 	return call(ctx, e.broker, "fill", sample.Feed{Topic: topic, To: n}, nil)
 }

@@ -120,6 +120,7 @@ func figures(begin, end usage, memory process.Memory, result load.Result) report
 		report.ServerCores: server.Seconds() / wall.Seconds(),
 	}
 	if l := result.Latencies; l.SinceFirst.Count > 0 {
+		m[report.Samples] = float64(l.SincePublished.Count)
 		m[report.P50] = l.SincePublished.P50.Seconds()
 		m[report.P99] = l.SincePublished.P99.Seconds()
 		m[report.SpreadP50] = l.SinceFirst.P50.Seconds()

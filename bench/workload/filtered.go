@@ -18,7 +18,7 @@ const (
 // filtered: each subscriber gets a part of the payments; all of them have to be looked at.
 func filtered() Workload {
 	of := func(name string, payments, quick int, groups func() []load.Group) Subject {
-		return Subject{name, func(ctx context.Context, e *Env) (report.Metrics, error) {
+		return Subject{Name: name, Run: func(ctx context.Context, e *Env) (report.Metrics, error) {
 			return e.filteredRun(ctx, e.size(payments, quick), groups())
 		}}
 	}

@@ -31,12 +31,12 @@ func growth() Workload {
 	for _, size := range []struct{ subscribers, payments, quick int }{
 		{10, 100_000, 20_000}, {100, 100_000, 5_000}, {1000, 10_000, 500}, {5000, 2_000, 100},
 	} {
-		w.Subjects = append(w.Subjects, Subject{grown("paystream", size.subscribers), func(ctx context.Context, e *Env) (report.Metrics, error) {
+		w.Subjects = append(w.Subjects, Subject{Name: grown("paystream", size.subscribers), Run: func(ctx context.Context, e *Env) (report.Metrics, error) {
 			return e.grownGateway(ctx, size.subscribers, e.size(size.payments, size.quick))
 		}})
 	}
 	for _, size := range []struct{ subscribers, payments, quick int }{{100, 100_000, 5_000}, {5000, 2_000, 100}} {
-		w.Subjects = append(w.Subjects, Subject{grown("bare TCP", size.subscribers), func(ctx context.Context, e *Env) (report.Metrics, error) {
+		w.Subjects = append(w.Subjects, Subject{Name: grown("bare TCP", size.subscribers), Run: func(ctx context.Context, e *Env) (report.Metrics, error) {
 			return e.grownTCP(ctx, size.subscribers, e.size(size.payments, size.quick))
 		}})
 	}

@@ -11,22 +11,36 @@ import (
 	"paystream/bench/sample"
 )
 
-// The pace of live payments: 500 a second, five at a time, as a producer's short linger gives them.
-const (
-	pacedBatch = 5
-	pacedEvery = 10 * time.Millisecond
-	pacedRate  = pacedBatch * int(time.Second/pacedEvery) // a second
-	pacedStep  = pacedEvery / pacedBatch
-)
+// pace is how many get how much.
+type pace struct {
+	subscribers int
+	batch       int // payments at a time
+	every       time.Duration
+	seconds     int
+}
 
-// pacedSubscribers is how many there are.
-const pacedSubscribers = 200
+// lively is 200 subscribers and 500 payments a second, five at a time, as a producer's short linger
+// gives them.
+var lively = pace{subscribers: 200, batch: 5, every: 10 * time.Millisecond, seconds: 7}
+
+func (p pace) rate() int { return p.batch * int(time.Second/p.every) }
+
+// step is the time from one payment to the next.
+func (p pace) step() time.Duration { return p.every / time.Duration(p.batch) }
+
+// payments is how many come in a run.
+func (p pace) payments(e *Env) int { return e.size(p.seconds, 2) * p.rate() }
+
+// feed is payments of a topic at this pace.
+func (p pace) feed(topic sample.Topic, from, to int) sample.Feed {
+	return sample.Feed{Topic: topic, From: from, To: to, Batch: p.batch, Every: p.every}
+}
 
 // paced: 200 subscribers, 500 payments a second, live.
 func paced() Workload {
 	from := func(name, kind string, protocol load.Protocol) Subject {
-		return Subject{name, func(ctx context.Context, e *Env) (report.Metrics, error) {
-			return e.pacedBaseline(ctx, kind, load.Job{Protocol: protocol}, pacedSubscribers, e.pacedPayments())
+		return Subject{Name: name, Run: func(ctx context.Context, e *Env) (report.Metrics, error) {
+			return e.pacedBaseline(ctx, kind, load.Job{Protocol: protocol}, lively)
 		}}
 	}
 	return Workload{
@@ -51,8 +65,8 @@ func paced() Workload {
 			Reference: bareTCP,
 		},
 		Subjects: []Subject{
-			{paystreamGRPC, func(ctx context.Context, e *Env) (report.Metrics, error) {
-				return e.pacedGateway(ctx, load.Job{Protocol: load.GRPC}, pacedSubscribers)
+			{Name: paystreamGRPC, Run: func(ctx context.Context, e *Env) (report.Metrics, error) {
+				return e.pacedGateway(ctx, load.Job{Protocol: load.GRPC}, lively)
 			}},
 			from(bareTCP, baseline.TCP, load.TCP),
 			from(grpcGo, baseline.GRPC, load.GRPC),
@@ -61,12 +75,9 @@ func paced() Workload {
 	}
 }
 
-// pacedPayments is how many come in a run.
-func (e *Env) pacedPayments() int { return e.size(7, 2) * pacedRate }
-
 // pacedGateway first has payments come without subscribers, then as many with.
-func (e *Env) pacedGateway(ctx context.Context, job load.Job, subscribers int) (report.Metrics, error) {
-	topic, err := e.fresh(ctx, 0, 3, pacedStep)
+func (e *Env) pacedGateway(ctx context.Context, job load.Job, p pace) (report.Metrics, error) {
+	topic, err := e.fresh(ctx, 0, 3, p.step())
 	if err != nil {
 		return nil, err
 	}
@@ -76,18 +87,17 @@ func (e *Env) pacedGateway(ctx context.Context, job load.Job, subscribers int) (
 		return nil, err
 	}
 	defer s.stop()
-	alone := e.pacedPayments() / 2
-	feed := sample.Feed{Topic: topic, To: alone, Batch: pacedBatch, Every: pacedEvery}
+	alone := p.payments(e) / 2
 	ingest, err := e.cores(s, func() error {
-		_, err := e.feed(ctx, feed)
+		_, err := e.feed(ctx, p.feed(topic, 0, alone))
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	feed.From, feed.To = alone, alone+e.pacedPayments()
+	feed := p.feed(topic, alone, alone+p.payments(e))
 	job.Topic, job.Sum, job.Latency = topic, load.SumAll, true
-	job.Groups = []load.Group{{Subscribers: subscribers, NewOnly: true, From: feed.From, To: feed.To}}
+	job.Groups = []load.Group{{Subscribers: p.subscribers, NewOnly: true, From: feed.From, To: feed.To}}
 	m, err := e.run(ctx, fanOut{server: s, job: job, live: true, publish: func(ctx context.Context) ([]int64, error) {
 		return e.feed(ctx, feed)
 	}})
@@ -112,19 +122,14 @@ func (e *Env) cores(s *server, do func() error) (float64, error) {
 	return (end - begin).Seconds() / time.Since(at).Seconds(), err
 }
 
-func (e *Env) pacedBaseline(ctx context.Context, kind string, job load.Job, subscribers, payments int) (report.Metrics, error) {
+// pacedBaseline feeds a baseline once all have subscribed.
+func (e *Env) pacedBaseline(ctx context.Context, kind string, job load.Job, p pace) (report.Metrics, error) {
 	s, err := e.baseline(ctx, kind)
 	if err != nil {
 		return nil, err
 	}
 	defer s.stop()
-	topic := sample.NewTopic("payments.memory", 3, pacedStep, 0, time.Now())
-	feed := sample.Feed{Topic: topic, To: payments, Batch: pacedBatch, Every: pacedEvery}
-	return e.liveBaseline(ctx, s, job, feed, subscribers)
-}
-
-// liveBaseline feeds a baseline once all have subscribed.
-func (e *Env) liveBaseline(ctx context.Context, s *server, job load.Job, feed sample.Feed, subscribers int) (report.Metrics, error) {
+	feed := p.feed(sample.NewTopic("payments.memory", 3, p.step(), 0, time.Now()), 0, p.payments(e))
 	if err := s.prepare(ctx, feed, sample.New); err != nil {
 		return nil, err
 	}
@@ -132,7 +137,7 @@ func (e *Env) liveBaseline(ctx context.Context, s *server, job load.Job, feed sa
 	if job.Protocol == load.TCP {
 		job.Sum = load.SumAll
 	}
-	job.Groups = []load.Group{{Subscribers: subscribers, NewOnly: true, From: feed.From, To: feed.To}}
+	job.Groups = []load.Group{{Subscribers: p.subscribers, NewOnly: true, From: feed.From, To: feed.To}}
 	m, err := e.run(ctx, fanOut{server: s, job: job, live: true, publish: func(ctx context.Context) ([]int64, error) {
 		return s.feed(ctx, feed)
 	}})

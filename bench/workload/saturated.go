@@ -15,12 +15,12 @@ const filledPayments = 100_000
 // saturated: 100 subscribers take the same payments from a filled log, as fast as they can.
 func saturated() Workload {
 	over := func(name string, job load.Job) Subject {
-		return Subject{name, func(ctx context.Context, e *Env) (report.Metrics, error) {
+		return Subject{Name: name, Run: func(ctx context.Context, e *Env) (report.Metrics, error) {
 			return e.saturatedGateway(ctx, job)
 		}}
 	}
 	from := func(name, kind string, job load.Job, payments, quick int) Subject {
-		return Subject{name, func(ctx context.Context, e *Env) (report.Metrics, error) {
+		return Subject{Name: name, Run: func(ctx context.Context, e *Env) (report.Metrics, error) {
 			return e.saturatedBaseline(ctx, kind, job, e.size(payments, quick))
 		}}
 	}
@@ -42,11 +42,11 @@ func saturated() Workload {
 			from(grpcGo, baseline.GRPC, load.Job{Protocol: load.GRPC}, 10_000, 2_000),
 			from(naiveConnect, baseline.Connect, load.Job{Protocol: load.GRPC}, 3_000, 500),
 			from(bareTCP, baseline.TCP, load.Job{Protocol: load.TCP}, filledPayments, 10_000),
-			over("paystream, gRPC-Web", load.Job{Protocol: load.GRPCWeb}),
+			over(paystreamWeb, load.Job{Protocol: load.GRPCWeb}),
 			over("paystream, gRPC-Web on HTTP/1.1", load.Job{Protocol: load.GRPCWeb, HTTP1: true}),
-			over("paystream, Connect JSON", load.Job{Protocol: load.ConnectJSON}),
-			over("paystream, SSE", load.Job{Protocol: load.SSE, HTTP1: true}),
-			over("paystream, NDJSON", load.Job{Protocol: load.NDJSON, HTTP1: true}),
+			over(paystreamJSON, load.Job{Protocol: load.ConnectJSON}),
+			over(paystreamSSE, load.Job{Protocol: load.SSE, HTTP1: true}),
+			over(paystreamNDJSON, load.Job{Protocol: load.NDJSON, HTTP1: true}),
 			over(paystreamTLS, load.Job{Protocol: load.GRPC, CAFile: "tls"}),
 		},
 	}
@@ -54,11 +54,15 @@ func saturated() Workload {
 
 // Names of subjects that claims and ratios go by.
 const (
-	paystreamGRPC = "paystream, gRPC"
-	paystreamTLS  = "paystream, gRPC on TLS"
-	grpcGo        = "grpc-go"
-	naiveConnect  = "naive connect-go"
-	bareTCP       = "bare TCP"
+	paystreamGRPC   = "paystream, gRPC"
+	paystreamWeb    = "paystream, gRPC-Web"
+	paystreamJSON   = "paystream, Connect JSON"
+	paystreamSSE    = "paystream, SSE"
+	paystreamNDJSON = "paystream, NDJSON"
+	paystreamTLS    = "paystream, gRPC on TLS"
+	grpcGo          = "grpc-go"
+	naiveConnect    = "naive connect-go"
+	bareTCP         = "bare TCP"
 )
 
 // saturatedSubscribers is how many there are.

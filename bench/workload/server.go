@@ -13,6 +13,7 @@ import (
 
 	"paystream/bench/baseline"
 	"paystream/bench/process"
+	"paystream/bench/report"
 	"paystream/bench/sample"
 )
 
@@ -116,6 +117,17 @@ func (s *server) awaitReady(ctx context.Context) error {
 			return fmt.Errorf("the gateway has not become ready: %w", ctx.Err())
 		}
 	}
+}
+
+// spent adds what the server has used since it was started.
+func (s *server) spent(m report.Metrics) error {
+	cpu, err := process.CPU(s.Pid())
+	if err != nil {
+		return err
+	}
+	memory, err := process.MemoryOf(s.Pid())
+	m[report.ServerCPU], m[report.PeakRSS] = cpu.Seconds(), float64(memory.Peak)
+	return err
 }
 
 // get reads a page of the gateway's admin address.

@@ -5,7 +5,6 @@ import (
 
 	"paystream/bench/load"
 	"paystream/bench/report"
-	"paystream/bench/sample"
 )
 
 const (
@@ -30,14 +29,14 @@ func slow() Workload {
 			Reference: noneStalled,
 		},
 		Subjects: []Subject{
-			{noneStalled, func(ctx context.Context, e *Env) (report.Metrics, error) { return e.slowRun(ctx, 0) }},
-			{someStalled, func(ctx context.Context, e *Env) (report.Metrics, error) { return e.slowRun(ctx, 20) }},
+			{Name: noneStalled, Run: func(ctx context.Context, e *Env) (report.Metrics, error) { return e.slowRun(ctx, 0) }},
+			{Name: someStalled, Run: func(ctx context.Context, e *Env) (report.Metrics, error) { return e.slowRun(ctx, 20) }},
 		},
 	}
 }
 
 func (e *Env) slowRun(ctx context.Context, stalled int) (report.Metrics, error) {
-	topic, err := e.fresh(ctx, 0, 3, pacedStep)
+	topic, err := e.fresh(ctx, 0, 3, lively.step())
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +46,7 @@ func (e *Env) slowRun(ctx context.Context, stalled int) (report.Metrics, error) 
 		return nil, err
 	}
 	defer s.stop()
-	feed := sample.Feed{Topic: topic, To: e.size(5, 2) * pacedRate, Batch: pacedBatch, Every: pacedEvery}
+	feed := lively.feed(topic, 0, e.size(5, 2)*lively.rate())
 	groups := []load.Group{{Subscribers: 180, NewOnly: true, To: feed.To}}
 	if stalled > 0 {
 		groups = append(groups, load.Group{Subscribers: stalled, NewOnly: true, To: feed.To, Stalled: true})

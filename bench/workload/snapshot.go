@@ -5,7 +5,6 @@ import (
 
 	"paystream/bench/load"
 	"paystream/bench/report"
-	"paystream/bench/sample"
 )
 
 // snapshot: many come at once and want everything, while payments keep coming.
@@ -21,18 +20,18 @@ func snapshot() Workload {
 				{Metric: report.LoadCPU, Title: "load's CPU"},
 			},
 		},
-		Subjects: []Subject{{paystreamGRPC, snapshotRun}},
+		Subjects: []Subject{{Name: paystreamGRPC, Run: snapshotRun}},
 	}
 }
 
 func snapshotRun(ctx context.Context, e *Env) (report.Metrics, error) {
 	existing := e.size(filledPayments, 5_000)
-	topic, err := e.fresh(ctx, existing, 3, pacedStep)
+	topic, err := e.fresh(ctx, existing, 3, lively.step())
 	if err != nil {
 		return nil, err
 	}
 	defer e.remove(ctx, topic)
-	feed := sample.Feed{Topic: topic, From: existing, To: existing + 2*pacedRate, Batch: pacedBatch, Every: pacedEvery}
+	feed := lively.feed(topic, existing, existing+2*lively.rate())
 	s, err := e.gateway(ctx, topic, feed.To) // so that none leaves before everybody has it
 	if err != nil {
 		return nil, err
