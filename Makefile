@@ -14,6 +14,7 @@ MAKEFLAGS += --warn-undefined-variables --no-builtin-rules --no-print-directory
 GO ?= go
 FUZZTIME ?= 60s
 BENCH ?= .
+ARGS ?=
 
 BUF := $(GO) tool -modfile=tools/buf/go.mod buf
 GOFUMPT := $(GO) tool -modfile=tools/gofumpt/go.mod gofumpt
@@ -97,6 +98,8 @@ test-web: web/node_modules ## Run the tests of web/: the client library, and the
 test-go: ## Run the Go tests, with the race detector
 	$(call say,go test $(strip $(RACE) ./...))
 	@$(GO) test $(RACE) ./...$(NO_RACE)
+	$(call say,go test $(strip $(RACE) ./...) in bench/)
+	@$(GO) -C bench test $(RACE) ./...$(NO_RACE)
 
 # Only packages that have tests for a real Kafka, one at a time: each starts brokers of its own.
 .PHONY: test-kafka
@@ -108,8 +111,17 @@ test-kafka: web/node_modules ## Run the tests against a real Kafka, downloaded o
 	[[ -n $$packages ]] || { echo 'no test has the build tag kafka' >&2; exit 1; }; \
 	$(GO) test $(RACE) -tags kafka -count=1 -timeout 15m -p 1 $$packages$(NO_RACE)
 
+# The gateway is built from this tree; ARGS="-only=saturated,paced -rounds=5" and the like go to the
+# program, whose -help says what there is.
 .PHONY: bench
-bench: ## Run the benchmarks (BENCH=<pattern> for some)
+bench: ## Measure the gateway, and what it is compared with, on this machine (ARGS=-help for more)
+	$(call say,go build bench/)
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	$(GO) -C bench build -trimpath -o "$$dir/bench" .; \
+	"$$dir/bench" -root . $(ARGS)
+
+.PHONY: bench-go
+bench-go: ## Run the Go benchmarks (BENCH=<pattern> for some)
 	@packages=$$($(GREP) -l '^func Benchmark' -- '*_test.go' ':!bench' | xargs -r -n1 dirname | sort -u | sed 's|^|./|' || true); \
 	[[ -n $$packages ]] || { echo 'no package has a benchmark' >&2; exit 1; }; \
 	printf '$(BOLD)==> go test -bench %s$(PLAIN)\n' "$$(tr '\n' ' ' <<<"$$packages")"; \
@@ -171,12 +183,14 @@ format: ## Format the Go files with gofumpt
 check-tidy: ## Check that go mod tidy would change nothing
 	$(call say,go mod tidy)
 	@$(GO) mod tidy -diff || { echo 'go.mod is not tidy: run go mod tidy' >&2; exit 1; }
+	@$(GO) -C bench mod tidy -diff || { echo 'bench/go.mod is not tidy: run go -C bench mod tidy' >&2; exit 1; }
 
 .PHONY: check-vet
 check-vet: ## Run go vet
 	$(call say,go vet)
 	@$(GO) vet ./...
 	@$(GO) vet -tags kafka ./...
+	@$(GO) -C bench vet ./...
 
 .PHONY: check-lint
 check-lint: ## Run golangci-lint
@@ -184,6 +198,7 @@ check-lint: ## Run golangci-lint
 	@$(GOLANGCI_LINT) config verify
 	@$(GOLANGCI_LINT) run --allow-serial-runners ./...
 	@$(GOLANGCI_LINT) run --allow-serial-runners --build-tags kafka ./...
+	@cd bench && $(subst -modfile=,-modfile=../,$(GOLANGCI_LINT)) run --allow-serial-runners ./...
 
 .PHONY: check-vuln
 check-vuln: ## Look for known vulnerabilities, where their database can be reached

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -101,7 +102,7 @@ func TestFoldersAreKnown(t *testing.T) {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && file != "." && notOurs(entry.Name()):
+		case entry.IsDir() && file != "." && (notOurs(entry.Name()) || hasModule(file)):
 			return filepath.SkipDir
 		case entry.IsDir() || filepath.Ext(file) != ".go":
 			return nil
@@ -121,7 +122,7 @@ func TestFoldersAreKnown(t *testing.T) {
 func TestDesignNamesEveryFolder(t *testing.T) {
 	t.Parallel()
 	layout := designLayout(t)
-	for folder := range rules() {
+	for _, folder := range append(slices.Collect(maps.Keys(rules())), "bench", "tools") {
 		if folder != "." && !slices.Contains(layout, folder) {
 			t.Errorf("DESIGN.md's layout does not name %s/", folder)
 		}
@@ -178,6 +179,13 @@ func folderOf(importPath string) (string, bool) {
 // notOurs tells the folders that Go passes over, and what npm installs.
 func notOurs(name string) bool {
 	return strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || name == "testdata" || name == "node_modules"
+}
+
+// hasModule tells the folders that are modules of their own: Go does not take them for ours, and no
+// package of ours can import theirs.
+func hasModule(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "go.mod"))
+	return err == nil
 }
 
 // designLayout returns the names in the left column of the code block under DESIGN.md's heading

@@ -112,10 +112,10 @@ func bench(ctx context.Context, args []string, out, terminal io.Writer) (err err
 	if err := e.Open(ctx); err != nil {
 		return err
 	}
-	defer e.Close()
+	defer e.Close(ctx)
 
 	begin := time.Now()
-	results := &report.Results{Machine: machine(ctx, o.root), Quick: o.quick, Rounds: o.rounds}
+	results := &report.Results{Machine: machine(ctx, o.root, o.kafka), Quick: o.quick, Rounds: o.rounds}
 	if err := runAll(ctx, e, chosen, results, line); err != nil {
 		return err
 	}

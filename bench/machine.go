@@ -14,8 +14,11 @@ import (
 )
 
 // machine describes where the bench runs, and what it measures. What can not be found out is empty.
-func machine(ctx context.Context, root string) report.Machine {
+func machine(ctx context.Context, root, kafka string) report.Machine {
 	m := report.Machine{Cores: runtime.NumCPU(), Go: report.Compiler(), Date: time.Now().UTC()}
+	if m.Kafka = kafka; kafka == "" {
+		m.Kafka = "embedded (franz-go's kfake), a process of its own"
+	}
 	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		m.CPU = field(b, "model name")
 	}

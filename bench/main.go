@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, progress io.Writ
 		// The parent ends its children by closing their input: a Ctrl-C is for all of them.
 		signal.Ignore(os.Interrupt)
 		if role == "baseline" {
-			return baseline.Run(args[1], file, in, out)
+			return baseline.Run(args[1], file, in, out) //nolint:contextcheck // ends with its input
 		}
 		payments, err := sample.Read(file)
 		if err != nil {
@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, progress io.Writ
 		case "inprocess":
 			return inprocess.Run(payments, in, out)
 		}
-		return load.Run(payments, in, out)
+		return load.Run(payments, in, out) //nolint:contextcheck // ends with its input
 	}
 	return bench(ctx, args, out, progress)
 }

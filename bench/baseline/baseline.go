@@ -13,6 +13,7 @@ package baseline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -75,7 +76,9 @@ func Run(kind, file string, in io.Reader, out io.Writer) error {
 		}),
 	})
 	_ = listener.Close()
-	<-served
+	if ended := <-served; !errors.Is(ended, net.ErrClosed) {
+		err = errors.Join(err, fmt.Errorf("serve: %w", ended))
+	}
 	return err
 }
 

@@ -47,7 +47,7 @@ func (c *http1Conn) close() { _ = c.conn.Close() }
 func (c *http1Conn) read() error {
 	in := bufio.NewReader(c.conn)
 	// The body is not closed: that would read all that may still come. close closes the connection.
-	res, err := http.ReadResponse(in, nil)
+	res, err := http.ReadResponse(in, nil) //nolint:bodyclose // see above
 	if err != nil {
 		return err
 	}

@@ -163,7 +163,7 @@ func query(r *paymentpb.StreamPaymentsRequest) url.Values {
 }
 
 // selects reports whether a group's filter does.
-func (g Group) selects(p *paymentpb.Payment) bool {
+func (g *Group) selects(p *paymentpb.Payment) bool {
 	return (g.Provider == 0 || g.Provider == p.GetProvider()) && (g.Status == 0 || g.Status == p.GetStatus())
 }
 

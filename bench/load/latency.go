@@ -41,8 +41,8 @@ func (r *run) latencies(sent []int64) (Latencies, error) {
 	}
 	for _, s := range r.subscribers {
 		for i, at := range s.came {
-			if at != 0 && sent[i] != 0 {
-				since = append(since, time.Duration(at-sent[i]))
+			if from := sent[i]; at != 0 && from != 0 { //nolint:gosec // of the same length, or nil
+				since = append(since, time.Duration(at-from))
 				spread = append(spread, time.Duration(at-first[i]))
 			}
 		}

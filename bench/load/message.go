@@ -38,8 +38,8 @@ func placeInProto(b []byte) (place, error) {
 			return p, errNoEvent
 		}
 		b = b[n:]
-		switch {
-		case kind == protowire.BytesType:
+		switch kind {
+		case protowire.BytesType:
 			v, n := protowire.ConsumeBytes(b)
 			if n < 0 {
 				return p, errNoEvent
@@ -48,7 +48,7 @@ func placeInProto(b []byte) (place, error) {
 				p.payment = v
 			}
 			b = b[n:]
-		case kind == protowire.VarintType:
+		case protowire.VarintType:
 			v, n := protowire.ConsumeVarint(b)
 			if n < 0 {
 				return p, errNoEvent

@@ -197,13 +197,11 @@ func (r *run) complete() {
 func (r *run) subscribe() error {
 	r.began = time.Now()
 	for _, c := range r.conns {
-		r.readers.Add(1)
-		go func() {
-			defer r.readers.Done()
+		r.readers.Go(func() {
 			if err := c.read(); err != nil && !r.closing.Load() {
 				r.fail(err)
 			}
-		}()
+		})
 		if err := c.subscribe(); err != nil {
 			return fmt.Errorf("subscribe: %w", err)
 		}

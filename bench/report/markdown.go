@@ -17,8 +17,9 @@ func (r *Results) Markdown(w io.Writer, tables []Table, claims []Claim) error {
 	m := r.Machine
 	for _, row := range [][2]string{
 		{"CPU", fmt.Sprintf("%s, %d cores", m.CPU, m.Cores)},
-		{"memory", bytes(float64(m.Memory))},
+		{"memory", size(float64(m.Memory))},
 		{"kernel", m.Kernel},
+		{"Kafka", m.Kafka},
 		{"Go", m.Go},
 		{"paystream", m.Commit},
 		{"date", m.Date.Format("2006-01-02")},
@@ -55,7 +56,8 @@ func method(rounds int) string {
 		"everything runs once, one after the other, in an order that changes from round to round; a ratio is the median "+
 		"of the rounds' ratios. CPU is the user and system time of the server's process alone, a process of its own in "+
 		"each run. The subscribers are another process, which checks what each of them got: count, order, and a "+
-		"checksum over all bytes; one subscriber's events are decoded and compared with the payments as they were "+
-		"written. A run with anything wrong is no run. paystream reads from an embedded broker, a third process; what "+
-		"it is compared with has its payments in memory.", rounds)
+		"checksum over all bytes, or, where each subscriber's messages are marshaled for itself, over all fields of the "+
+		"payments; one subscriber's events are decoded and compared with the payments as they were written. A run with "+
+		"anything wrong is no run. paystream reads from Kafka; the servers that it is compared with have their payments "+
+		"in memory.", rounds)
 }

@@ -33,8 +33,8 @@ const (
 	IngestCores    Metric = "ingest_cores"
 	CPUPerExamined Metric = "cpu_per_examined_seconds"
 
+	Samples Metric = "latency_samples"
 	// P50 and P99 count from when a payment was published, the Spreads from the first delivery.
-	Samples   Metric = "latency_samples"
 	P50       Metric = "latency_p50_seconds"
 	P99       Metric = "latency_p99_seconds"
 	SpreadP50 Metric = "fanout_p50_seconds"
@@ -77,7 +77,7 @@ func (m Metric) format(v float64) string {
 	case strings.HasSuffix(name, "_seconds"):
 		return seconds(v)
 	case strings.HasSuffix(name, "_bytes"):
-		return bytes(v)
+		return size(v)
 	case strings.HasSuffix(name, "_share"):
 		return fmt.Sprintf("%.0f %%", v*100)
 	case strings.HasSuffix(name, "_cores"):
@@ -120,10 +120,12 @@ func seconds(v float64) string {
 	return digits(v*1e6) + " µs"
 }
 
-func bytes(v float64) string {
+func size(v float64) string {
 	switch {
 	case v < 0:
-		return "-" + bytes(-v)
+		return "-" + size(-v)
+	case v >= 9.995*(1<<30):
+		return digits(v/(1<<30)) + " GiB"
 	case v >= 999.5*(1<<10):
 		return digits(v/(1<<20)) + " MiB"
 	case v >= 9_995:

@@ -24,6 +24,7 @@ type Machine struct {
 	Cores  int       `json:"cores"`
 	Memory int64     `json:"memory_bytes"`
 	Kernel string    `json:"kernel"`
+	Kafka  string    `json:"kafka"`
 	Go     string    `json:"go"`
 	Commit string    `json:"commit"`
 	Date   time.Time `json:"date"`

@@ -79,7 +79,7 @@ func ratioCell(s Spread, isReference bool) string {
 		return "1"
 	case s.Runs == 0:
 		return "–"
-	case s.Runs == 1:
+	case s.Runs == 1 || (digits(s.Min) == digits(s.Max)):
 		return digits(s.Median) + "×"
 	}
 	return digits(s.Median) + "× (" + span(digits(s.Min), digits(s.Max)) + ")"
@@ -127,21 +127,21 @@ func writeColumns(b *strings.Builder, cells [][]string) {
 		}
 	}
 	for _, row := range cells {
-		line := ""
+		var line strings.Builder
 		for i, cell := range row {
 			padding := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
 			if i == 0 {
-				line += "  " + cell + padding
+				line.WriteString("  " + cell + padding)
 			} else {
-				line += "   " + padding + cell
+				line.WriteString("   " + padding + cell)
 			}
 		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
 }
 
 // line describes the machine in one.
 func (m Machine) line() string {
 	return fmt.Sprintf("%s, %d cores, %s of memory, Linux %s, %s, %s, %s",
-		m.CPU, m.Cores, bytes(float64(m.Memory)), m.Kernel, m.Go, m.Commit, m.Date.Format("2006-01-02"))
+		m.CPU, m.Cores, size(float64(m.Memory)), m.Kernel, m.Go, m.Commit, m.Date.Format("2006-01-02"))
 }

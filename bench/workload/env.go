@@ -38,7 +38,10 @@ type Env struct {
 }
 
 // samples is how many payments there are: as many as any run needs.
-const samples = 150_000
+func (e *Env) samples() int { return e.size(150_000, 30_000) }
+
+// full is how many payments a full log holds.
+func (e *Env) full() int { return e.size(100_000, 10_000) }
 
 // callTimeout is how long one step of a run may take.
 const callTimeout = 2 * time.Minute
@@ -46,7 +49,7 @@ const callTimeout = 2 * time.Minute
 // Open prepares what all runs share. The caller closes it.
 func (e *Env) Open(ctx context.Context) error {
 	e.sampleFile = filepath.Join(e.Dir, "payments")
-	e.payments = sample.Generate(samples)
+	e.payments = sample.Generate(e.samples())
 	if err := e.payments.Write(e.sampleFile); err != nil {
 		return err
 	}
@@ -66,13 +69,13 @@ func (e *Env) Open(ctx context.Context) error {
 	return call(ctx, e.broker, "address", process.None{}, &e.brokers)
 }
 
-// Close ends what Open has started.
-func (e *Env) Close() {
+// Close ends what Open has started. It does so also when ctx has ended.
+func (e *Env) Close(ctx context.Context) {
 	if e.broker == nil {
 		return
 	}
 	for _, topic := range e.topics {
-		e.remove(context.Background(), topic)
+		e.remove(ctx, topic)
 	}
 	e.broker.Stop()
 }
@@ -107,10 +110,10 @@ func (e *Env) filled(ctx context.Context, n, partitions int) (sample.Topic, erro
 
 // fresh returns a topic that nobody else uses and that holds n payments; those that follow come
 // every step. It is to be removed.
-func (e *Env) fresh(ctx context.Context, n, partitions int, step time.Duration) (sample.Topic, error) {
+func (e *Env) fresh(ctx context.Context, n int, step time.Duration) (sample.Topic, error) {
 	e.created++
 	name := fmt.Sprintf("%s%d", e.prefix, e.created)
-	topic := sample.NewTopic(name, partitions, step, n, time.Now())
+	topic := sample.NewTopic(name, 3, step, n, time.Now())
 	return topic, e.fill(ctx, topic, n)
 }
 

@@ -29,7 +29,7 @@ func growth() Workload {
 		Reference: grown("paystream", 100),
 	}}
 	for _, size := range []struct{ subscribers, payments, quick int }{
-		{10, 100_000, 20_000}, {100, 100_000, 5_000}, {1000, 10_000, 500}, {5000, 2_000, 100},
+		{10, 100_000, 10_000}, {100, 100_000, 5_000}, {1000, 10_000, 500}, {5000, 2_000, 100},
 	} {
 		w.Subjects = append(w.Subjects, Subject{Name: grown("paystream", size.subscribers), Run: func(ctx context.Context, e *Env) (report.Metrics, error) {
 			return e.grownGateway(ctx, size.subscribers, e.size(size.payments, size.quick))
@@ -48,30 +48,28 @@ func grown(who string, subscribers int) string {
 }
 
 // newest is subscribers that take the last n payments of a filled log.
-func newest(subscribers, n int) load.Group {
-	return load.Group{
-		Subscribers: subscribers, Limit: n, From: filledPayments - n, To: filledPayments, Existing: filledPayments,
-	}
+func (e *Env) newest(subscribers, n int) load.Group {
+	return load.Group{Subscribers: subscribers, Limit: n, From: e.full() - n, To: e.full(), Existing: e.full()}
 }
 
 func (e *Env) grownGateway(ctx context.Context, subscribers, payments int) (report.Metrics, error) {
-	topic, err := e.filled(ctx, filledPayments, 3)
+	topic, err := e.filled(ctx, e.full(), 3)
 	if err != nil {
 		return nil, err
 	}
-	s, err := e.gateway(ctx, topic, filledPayments)
+	s, err := e.gateway(ctx, topic, e.full())
 	if err != nil {
 		return nil, err
 	}
 	defer s.stop()
 	return e.run(ctx, fanOut{server: s, job: load.Job{
 		Protocol: load.GRPC, Topic: topic, Sum: load.SumAll, Gated: true,
-		Groups: []load.Group{newest(subscribers, payments)},
+		Groups: []load.Group{e.newest(subscribers, payments)},
 	}})
 }
 
 func (e *Env) grownTCP(ctx context.Context, subscribers, payments int) (report.Metrics, error) {
-	topic, err := e.filled(ctx, filledPayments, 3)
+	topic, err := e.filled(ctx, e.full(), 3)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +78,7 @@ func (e *Env) grownTCP(ctx context.Context, subscribers, payments int) (report.M
 		return nil, err
 	}
 	defer s.stop()
-	g := newest(subscribers, payments)
+	g := e.newest(subscribers, payments)
 	feed := sample.Feed{Topic: topic, From: g.From, To: g.To, Batch: payments}
 	if err := s.prepare(ctx, feed, sample.Existing); err != nil {
 		return nil, err

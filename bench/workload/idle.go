@@ -55,7 +55,7 @@ func idle() Workload {
 				if err != nil {
 					return nil, err
 				}
-				s, err := e.gateway(ctx, topic, filledPayments)
+				s, err := e.gateway(ctx, topic, e.full())
 				if err != nil {
 					return nil, err
 				}

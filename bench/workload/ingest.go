@@ -21,11 +21,11 @@ const (
 func ingest() Workload {
 	of := func(name, call string, partitions int) Subject {
 		return Subject{Name: name, Run: func(ctx context.Context, e *Env) (report.Metrics, error) {
-			topic, err := e.filled(ctx, e.size(samples, 30_000), partitions)
+			topic, err := e.filled(ctx, e.samples(), partitions)
 			if err != nil {
 				return nil, err
 			}
-			return e.cost(ctx, call, inprocess.Work{Brokers: e.brokers, Topic: topic, Records: e.size(samples, 30_000), Passes: 3})
+			return e.cost(ctx, call, inprocess.Work{Brokers: e.brokers, Topic: topic, Records: e.samples(), Passes: 3})
 		}}
 	}
 	return Workload{
@@ -52,7 +52,7 @@ func ingest() Workload {
 func decode() Workload {
 	of := func(name, call string) Subject {
 		return Subject{Name: name, Run: func(ctx context.Context, e *Env) (report.Metrics, error) {
-			return e.cost(ctx, call, inprocess.Work{Records: e.size(samples, 30_000), Passes: 2})
+			return e.cost(ctx, call, inprocess.Work{Records: e.samples(), Passes: 2})
 		}}
 	}
 	return Workload{
@@ -101,7 +101,7 @@ func appends() Workload {
 	of := func(name string, snapshots int) Subject {
 		return Subject{Name: name, Run: func(ctx context.Context, e *Env) (report.Metrics, error) {
 			return e.appendTimes(ctx, inprocess.Appends{
-				Retained: filledPayments, Appends: e.size(10_000, 2_000), Snapshots: snapshots,
+				Retained: e.full(), Appends: e.size(10_000, 2_000), Snapshots: snapshots,
 			})
 		}}
 	}

@@ -40,12 +40,12 @@ func kafkaLatency() Workload {
 }
 
 func kafkaRun(ctx context.Context, e *Env) (report.Metrics, error) {
-	topic, err := e.fresh(ctx, 0, 3, few.step())
+	topic, err := e.fresh(ctx, 0, few.step())
 	if err != nil {
 		return nil, err
 	}
 	defer e.remove(ctx, topic)
-	s, err := e.gateway(ctx, topic, filledPayments)
+	s, err := e.gateway(ctx, topic, e.full())
 	if err != nil {
 		return nil, err
 	}

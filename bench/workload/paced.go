@@ -77,12 +77,12 @@ func paced() Workload {
 
 // pacedGateway first has payments come without subscribers, then as many with.
 func (e *Env) pacedGateway(ctx context.Context, job load.Job, p pace) (report.Metrics, error) {
-	topic, err := e.fresh(ctx, 0, 3, p.step())
+	topic, err := e.fresh(ctx, 0, p.step())
 	if err != nil {
 		return nil, err
 	}
 	defer e.remove(ctx, topic)
-	s, err := e.gateway(ctx, topic, filledPayments)
+	s, err := e.gateway(ctx, topic, e.full())
 	if err != nil {
 		return nil, err
 	}

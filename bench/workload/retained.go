@@ -31,7 +31,7 @@ func retained() Workload {
 }
 
 func retainedRun(ctx context.Context, e *Env) (report.Metrics, error) {
-	n := e.size(filledPayments, 20_000)
+	n := e.full()
 	var holds [2]held
 	for i, payments := range []int{0, n} {
 		topic, err := e.filled(ctx, payments, 3)
@@ -83,12 +83,12 @@ func start() Workload {
 }
 
 func startRun(ctx context.Context, e *Env) (report.Metrics, error) {
-	topic, err := e.filled(ctx, e.size(filledPayments, 20_000), 3)
+	topic, err := e.filled(ctx, e.full(), 3)
 	if err != nil {
 		return nil, err
 	}
 	begin := time.Now()
-	s, err := e.startGateway(ctx, topic, filledPayments)
+	s, err := e.startGateway(ctx, topic, e.full())
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,9 @@ const readyTimeout = 30 * time.Second
 // startGateway starts paystream and waits until it listens.
 func (e *Env) startGateway(ctx context.Context, topic sample.Topic, retain int, flags ...string) (*server, error) {
 	type listening struct {
-		Msg, Address, Admin string
+		Msg     string `json:"msg"`
+		Address string `json:"address"`
+		Admin   string `json:"admin"`
 	}
 	addresses := make(chan listening, 1)
 	p, err := process.Start(ctx, process.Command{

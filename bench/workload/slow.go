@@ -36,12 +36,12 @@ func slow() Workload {
 }
 
 func (e *Env) slowRun(ctx context.Context, stalled int) (report.Metrics, error) {
-	topic, err := e.fresh(ctx, 0, 3, lively.step())
+	topic, err := e.fresh(ctx, 0, lively.step())
 	if err != nil {
 		return nil, err
 	}
 	defer e.remove(ctx, topic)
-	s, err := e.gateway(ctx, topic, filledPayments)
+	s, err := e.gateway(ctx, topic, e.full())
 	if err != nil {
 		return nil, err
 	}

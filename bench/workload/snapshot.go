@@ -25,8 +25,8 @@ func snapshot() Workload {
 }
 
 func snapshotRun(ctx context.Context, e *Env) (report.Metrics, error) {
-	existing := e.size(filledPayments, 5_000)
-	topic, err := e.fresh(ctx, existing, 3, lively.step())
+	existing := e.full()
+	topic, err := e.fresh(ctx, existing, lively.step())
 	if err != nil {
 		return nil, err
 	}
