@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -20,12 +21,14 @@ import (
 // options are the flags.
 type options struct {
 	only      string
+	match     string
 	rounds    int
 	quick     bool
 	json      string
 	markdown  string
 	paystream string
 	kafka     string
+	profiles  string
 	root      string
 }
 
@@ -34,12 +37,14 @@ func parse(args []string, help io.Writer) (options, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(help)
 	flags.StringVar(&o.only, "only", "", "run these workloads alone, comma-separated: "+strings.Join(names(), ", "))
+	flags.StringVar(&o.match, "match", "", "of them, run those alone whose names match this regular `expression`, as in 'gRPC$|TCP'")
 	flags.IntVar(&o.rounds, "rounds", 3, "how often everything is run")
 	flags.BoolVar(&o.quick, "quick", false, "small runs, to see that everything works; one round unless -rounds says otherwise")
 	flags.StringVar(&o.json, "json", "", "write all figures to this `file` as JSON")
 	flags.StringVar(&o.markdown, "markdown", "", "write the tables to this `file` as Markdown")
 	flags.StringVar(&o.paystream, "paystream", "", "measure this `binary`, in place of one built from the sources")
 	flags.StringVar(&o.kafka, "kafka", "", "read from the Kafka at this `address`, in place of an embedded broker; its topics are removed at the end")
+	flags.StringVar(&o.profiles, "profiles", "", "write a CPU profile of each run's server to this `folder`; it costs some CPU itself")
 	flags.StringVar(&o.root, "root", "..", "where paystream's sources are")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -66,19 +71,32 @@ func names() []string {
 	return list
 }
 
-// chosen returns the workloads that -only names.
+// chosen returns the workloads that -only names, with the subjects that -match does.
 func (o options) chosen() ([]workload.Workload, error) {
-	all := workload.All()
-	if o.only == "" {
-		return all, nil
+	only := names()
+	if o.only != "" {
+		only = strings.Split(o.only, ",")
 	}
-	only := strings.Split(o.only, ",")
 	for _, name := range only {
 		if !slices.Contains(names(), name) {
 			return nil, fmt.Errorf("-only: there is no workload %q; there are %s", name, strings.Join(names(), ", "))
 		}
 	}
-	return slices.DeleteFunc(all, func(w workload.Workload) bool { return !slices.Contains(only, w.Table.Name) }), nil
+	match, err := regexp.Compile(o.match)
+	if err != nil {
+		return nil, fmt.Errorf("-match: %w", err)
+	}
+	var chosen []workload.Workload
+	for _, w := range workload.All() {
+		w.Subjects = slices.DeleteFunc(w.Subjects, func(s workload.Subject) bool { return !match.MatchString(s.Name) })
+		if slices.Contains(only, w.Table.Name) && len(w.Subjects) > 0 {
+			chosen = append(chosen, w)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("-match: there is nothing like %q", o.match)
+	}
+	return chosen, nil
 }
 
 // bench runs the workloads and reports.
@@ -99,7 +117,7 @@ func bench(ctx context.Context, args []string, out, terminal io.Writer) (err err
 
 	line := newProgress(terminal)
 	defer line.clear()
-	e := &workload.Env{Dir: dir, Paystream: o.paystream, Kafka: o.kafka, Quick: o.quick}
+	e := &workload.Env{Dir: dir, Paystream: o.paystream, Kafka: o.kafka, Profiles: o.profiles, Quick: o.quick}
 	if e.Paystream == "" {
 		line.show("building paystream")
 		if e.Paystream, err = build(ctx, o.root, dir); err != nil {

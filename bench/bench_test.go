@@ -70,6 +70,8 @@ func TestOptions(t *testing.T) {
 		{[]string{"-rounds=0"}, 0, "at least one"},
 		{[]string{"-only=saturated,nothing"}, 3, `no workload "nothing"`},
 		{[]string{"saturated"}, 0, "unexpected"},
+		{[]string{"-match=("}, 3, "regexp"},
+		{[]string{"-only=slow", "-match=TCP"}, 3, "nothing like"},
 	} {
 		o, err := parse(c.args, t.Output())
 		if err == nil {
@@ -82,8 +84,8 @@ func TestOptions(t *testing.T) {
 			t.Errorf("%v: %v", c.args, err)
 		}
 	}
-	chosen, err := options{only: "slow,saturated"}.chosen()
-	if err != nil || len(chosen) != 2 || chosen[0].Table.Name != "saturated" {
+	chosen, err := options{only: "slow,saturated", match: "grpc-go|stalled"}.chosen()
+	if err != nil || len(chosen) != 2 || chosen[0].Table.Name != "saturated" || len(chosen[0].Subjects) != 1 || len(chosen[1].Subjects) != 2 {
 		t.Errorf("%v, %v", chosen, err)
 	}
 }

@@ -17,6 +17,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"runtime/pprof"
 
 	"paystream/bench/process"
 	"paystream/bench/sample"
@@ -44,7 +46,8 @@ type server interface {
 	subscribers() int
 }
 
-// Run serves a parent's calls: address, load, feed and memory. The file holds the payments.
+// Run serves a parent's calls: address, subscribers, load, feed, memory, profile and
+// profiled. The file holds the payments.
 func Run(kind, file string, in io.Reader, out io.Writer) error {
 	s, err := newServer(kind)
 	if err != nil {
@@ -60,6 +63,17 @@ func Run(kind, file string, in io.Reader, out io.Writer) error {
 		"address":     process.Handle(func(process.None) (string, error) { return listener.Addr().String(), nil }),
 		"subscribers": process.Handle(func(process.None) (int, error) { return s.subscribers(), nil }),
 		"memory":      process.Handle(func(process.None) (process.Heap, error) { return process.OwnHeap(), nil }),
+		"profile": process.Handle(func(file string) (process.None, error) {
+			out, err := os.Create(file) //nolint:gosec // the parent's choice
+			if err != nil {
+				return process.None{}, fmt.Errorf("write a profile: %w", err)
+			}
+			return process.None{}, pprof.StartCPUProfile(out)
+		}),
+		"profiled": process.Handle(func(process.None) (process.None, error) {
+			pprof.StopCPUProfile()
+			return process.None{}, nil
+		}),
 		"load": process.Handle(func(f Load) (process.None, error) {
 			payments, err := sample.Read(file) // not before: a handler that waits needs none of it
 			if err != nil {

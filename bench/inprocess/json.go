@@ -22,16 +22,17 @@ func decode(payments sample.Payments) error {
 	return nil
 }
 
-// record is what a service would decode with encoding/json, before it checks anything.
+// record is what a service would decode with encoding/json, before it checks anything;
+// nothing of what the record says is lost.
 type record struct {
-	ID        string          `json:"id"`
-	Provider  string          `json:"provider"`
-	Amount    json.RawMessage `json:"amount"` // a number, or a string holding one
-	Currency  string          `json:"currency"`
-	Status    string          `json:"status"`
-	Email     string          `json:"customer_email"`
-	Metadata  map[string]any  `json:"metadata"`
-	Timestamp json.RawMessage `json:"timestamp"`
+	ID        string                     `json:"id"`
+	Provider  string                     `json:"provider"`
+	Amount    json.RawMessage            `json:"amount"` // a number, or a string holding one
+	Currency  string                     `json:"currency"`
+	Status    string                     `json:"status"`
+	Email     string                     `json:"customer_email"`
+	Metadata  map[string]json.RawMessage `json:"metadata"` // scalars, or more
+	Timestamp json.RawMessage            `json:"timestamp"`
 }
 
 func unmarshal(payments sample.Payments) error {

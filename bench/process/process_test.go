@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +40,9 @@ func TestMain(m *testing.M) {
 
 // spin uses CPU for some time and returns how much, as getrusage has it.
 func spin(d time.Duration) (time.Duration, error) {
-	for begin := time.Now(); time.Since(begin) < d; {
+	n := 0
+	for begin := time.Now(); time.Since(begin) < d; n++ {
+		runtime.KeepAlive(n)
 	}
 	return rusage(), nil
 }

@@ -24,6 +24,8 @@ type Env struct {
 	Paystream string
 	// Kafka is the address of one that is used in place of the embedded broker; empty is none.
 	Kafka string
+	// Profiles is a folder for CPU profiles of the servers, one a run; empty is none.
+	Profiles string
 	// Quick makes runs small enough to see that they work; their figures say little.
 	Quick bool
 
@@ -31,10 +33,11 @@ type Env struct {
 	sampleFile string
 	certs      certificates
 	broker     *process.Child
-	brokers    string // its address
-	topics     map[string]sample.Topic
-	prefix     string // of the names of topics, for a Kafka that others use too
+	brokers    string                  // its address
+	topics     map[[2]int]sample.Topic // by payments and partitions
 	created    int
+	began      time.Time
+	profiled   int
 }
 
 // samples is how many payments there are: as many as any run needs.
@@ -61,11 +64,11 @@ func (e *Env) Open(ctx context.Context) error {
 	if e.Kafka != "" {
 		args = []string{"broker", e.Kafka, e.sampleFile}
 	}
-	e.prefix = fmt.Sprintf("paystream-bench-%x.", time.Now().Unix())
+	e.began = time.Now()
 	if e.broker, err = process.Self(ctx, args...); err != nil {
 		return err
 	}
-	e.topics = map[string]sample.Topic{}
+	e.topics = map[[2]int]sample.Topic{}
 	return call(ctx, e.broker, "address", process.None{}, &e.brokers)
 }
 
@@ -96,25 +99,32 @@ func call(ctx context.Context, c *process.Child, name string, args, result any) 
 
 // filled returns a topic that holds the first n payments, the same one each time.
 func (e *Env) filled(ctx context.Context, n, partitions int) (sample.Topic, error) {
-	name := fmt.Sprintf("%sfilled-%d-%d", e.prefix, n, partitions)
-	if topic, ok := e.topics[name]; ok {
+	what := [2]int{n, partitions}
+	if topic, ok := e.topics[what]; ok {
 		return topic, nil
 	}
-	topic := sample.NewTopic(name, partitions, time.Millisecond, n, time.Now().Add(-time.Second))
+	topic := sample.NewTopic(e.newName(), partitions, time.Millisecond, n, time.Now().Add(-time.Second))
 	if err := e.fill(ctx, topic, n); err != nil {
 		return topic, err
 	}
-	e.topics[name] = topic
+	e.topics[what] = topic
 	return topic, nil
 }
 
 // fresh returns a topic that nobody else uses and that holds n payments; those that follow come
 // every step. It is to be removed.
 func (e *Env) fresh(ctx context.Context, n int, step time.Duration) (sample.Topic, error) {
-	e.created++
-	name := fmt.Sprintf("%s%d", e.prefix, e.created)
-	topic := sample.NewTopic(name, 3, step, n, time.Now())
+	topic := sample.NewTopic(e.newName(), 3, step, n, time.Now())
 	return topic, e.fill(ctx, topic, n)
+}
+
+// newName returns a topic's name, where we may about as long as payments.raw: events carry it.
+func (e *Env) newName() string {
+	e.created++
+	if e.Kafka != "" {
+		return fmt.Sprintf("paystream-bench-%x-%d", e.began.Unix(), e.created)
+	}
+	return fmt.Sprintf("payments.%d", e.created)
 }
 
 func (e *Env) fill(ctx context.Context, topic sample.Topic, n int) error {

@@ -42,6 +42,10 @@ func (e *Env) run(ctx context.Context, f fanOut) (report.Metrics, error) {
 	if err := call(ctx, child, "dial", f.job, nil); err != nil {
 		return nil, err
 	}
+	profiled, err := e.profile(ctx, f.server)
+	if err != nil {
+		return nil, err
+	}
 	begin, err := e.usage(f.server, child)
 	if err != nil {
 		return nil, err
@@ -75,6 +79,9 @@ func (e *Env) run(ctx context.Context, f fanOut) (report.Metrics, error) {
 	}
 	memory, err := process.MemoryOf(f.server.Pid())
 	if err != nil {
+		return nil, err
+	}
+	if err := profiled(); err != nil {
 		return nil, err
 	}
 	var result load.Result

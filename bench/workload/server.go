@@ -20,6 +20,7 @@ import (
 // server is a process that subscribers subscribe to.
 type server struct {
 	*process.Process
+	name    string
 	address string
 	admin   string         // of a gateway
 	child   *process.Child // of a baseline
@@ -79,7 +80,7 @@ func (e *Env) startGateway(ctx context.Context, topic sample.Topic, retain int, 
 	}
 	select {
 	case l := <-addresses:
-		return &server{Process: p, address: l.Address, admin: l.Admin}, nil
+		return &server{Process: p, name: "paystream", address: l.Address, admin: l.Admin}, nil
 	case <-p.Exited():
 		return nil, p.Failure()
 	case <-time.After(readyTimeout):
@@ -185,7 +186,7 @@ func (e *Env) baseline(ctx context.Context, kind string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{Process: child.Process, child: child}
+	s := &server{Process: child.Process, name: kind, child: child}
 	if err := call(ctx, child, "address", process.None{}, &s.address); err != nil {
 		child.Stop()
 		return nil, err

@@ -25,7 +25,7 @@ func snapshot() Workload {
 }
 
 func snapshotRun(ctx context.Context, e *Env) (report.Metrics, error) {
-	existing := e.full()
+	existing := e.size(100_000, 3_000)
 	topic, err := e.fresh(ctx, existing, lively.step())
 	if err != nil {
 		return nil, err
