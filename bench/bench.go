@@ -154,11 +154,12 @@ func runAll(ctx context.Context, e *workload.Env, workloads []workload.Workload,
 			for i := range w.Subjects {
 				s := w.Subjects[(i+round)%len(w.Subjects)]
 				line.step(fmt.Sprintf("round %d of %d: %s: %s", round+1, results.Rounds, w.Table.Name, s.Name))
+				begin := time.Now()
 				metrics, err := s.Run(ctx, e)
 				if err != nil {
 					return fmt.Errorf("%s: %s: %w", w.Table.Name, s.Name, err)
 				}
-				results.Add(report.Run{Workload: w.Table.Name, Subject: s.Name, Round: round + 1, Metrics: metrics})
+				results.Add(report.Run{Workload: w.Table.Name, Subject: s.Name, Round: round + 1, Metrics: metrics, Took: time.Since(begin)})
 			}
 		}
 	}

@@ -70,29 +70,39 @@ func placeInProto(b []byte) (place, error) {
 	return p, nil
 }
 
-// placeInJSON finds the place in a PaymentEvent in JSON, without allocating. The payment comes first
-// in it, and so what stands last is the event's.
+// placeInJSON finds the place in a PaymentEvent in JSON, without allocating: the last partition and
+// the last offset, the payment standing first.
 func placeInJSON(b []byte) (place, error) {
-	partition, ok := lastNumber(b, `"partition":`)
-	if !ok {
-		return place{}, errNoEvent
+	var p place
+	partition, offset := false, false
+	for i := len(b) - 1; i > 0; i-- { // what is looked for stands near the end
+		if b[i] != ':' || b[i-1] != '"' {
+			continue
+		}
+		switch name := b[:i-1]; {
+		case !offset && bytes.HasSuffix(name, []byte(`"offset`)):
+			if p.offset, offset = number(b[i+1:]); !offset {
+				return p, errNoEvent
+			}
+		case !partition && bytes.HasSuffix(name, []byte(`"partition`)):
+			var v int64
+			if v, partition = number(b[i+1:]); !partition {
+				return p, errNoEvent
+			}
+			p.partition = int32(v)
+		}
+		if partition && offset {
+			return p, nil
+		}
 	}
-	offset, ok := lastNumber(b, `"offset":`)
-	if !ok {
-		return place{}, errNoEvent
-	}
-	return place{partition: int32(partition), offset: offset}, nil
+	return p, errNoEvent
 }
 
-// lastNumber reads the number, in a string or not, behind the last place of a name.
-func lastNumber(b []byte, name string) (int64, bool) {
-	i := bytes.LastIndex(b, []byte(name))
-	if i < 0 {
-		return 0, false
-	}
+// number reads a number, in a string or not.
+func number(b []byte) (int64, bool) {
 	var v int64
 	digits := 0
-	for _, c := range b[i+len(name):] {
+	for _, c := range b {
 		switch {
 		case c >= '0' && c <= '9':
 			v = v*10 + int64(c-'0')

@@ -42,13 +42,13 @@ func TestRatiosGoByRounds(t *testing.T) {
 	t.Parallel()
 	r := &Results{}
 	for round, v := range map[int][2]float64{1: {30, 10}, 2: {3.3, 1}, 3: {28, 10}} {
-		r.Add(Run{"w", "a", round, Metrics{PerCPU: v[0]}})
-		r.Add(Run{"w", "b", round, Metrics{PerCPU: v[1]}})
+		r.Add(Run{"w", "a", round, Metrics{PerCPU: v[0]}, time.Second})
+		r.Add(Run{"w", "b", round, Metrics{PerCPU: v[1]}, time.Second})
 	}
-	r.Add(Run{"w", "a", 4, Metrics{PerCPU: 1000}})
-	r.Add(Run{"w", "b", 5, Metrics{PerCPU: 0}})
-	r.Add(Run{"w", "a", 5, Metrics{PerCPU: 1000}})
-	r.Add(Run{"other", "b", 4, Metrics{PerCPU: 1}})
+	r.Add(Run{"w", "a", 4, Metrics{PerCPU: 1000}, time.Second})
+	r.Add(Run{"w", "b", 5, Metrics{PerCPU: 0}, time.Second})
+	r.Add(Run{"w", "a", 5, Metrics{PerCPU: 1000}, time.Second})
+	r.Add(Run{"other", "b", 4, Metrics{PerCPU: 1}, time.Second})
 	if got, want := r.Ratio("w", "a", "b", PerCPU), (Spread{3, 2.8, 3.3, 3}); !cmp.Equal(got, want) {
 		t.Errorf("%+v", got)
 	}
@@ -104,11 +104,11 @@ func results() *Results {
 	}
 	for round := 1; round <= 3; round++ {
 		v := float64(round)
-		r.Add(Run{"saturated", "paystream", round, Metrics{PerCPU: 7e6 + v*1e5, CPUPer: 1 / (7e6 + v*1e5), Elsewhere: 0.01 * v}})
-		r.Add(Run{"saturated", "grpc-go", round, Metrics{PerCPU: 5e5 + v*1e4, CPUPer: 1 / (5e5 + v*1e4)}})
-		r.Add(Run{"start", "paystream", round, Metrics{FirstEvent: 0.9}})
-		r.Add(Run{"idle", "paystream", round, Metrics{MemoryPer: 30_000}})
-		r.Add(Run{"idle", "handler", round, Metrics{MemoryPer: 25_000}})
+		r.Add(Run{"saturated", "paystream", round, Metrics{PerCPU: 7e6 + v*1e5, CPUPer: 1 / (7e6 + v*1e5), Elsewhere: 0.01 * v}, time.Second})
+		r.Add(Run{"saturated", "grpc-go", round, Metrics{PerCPU: 5e5 + v*1e4, CPUPer: 1 / (5e5 + v*1e4)}, time.Second})
+		r.Add(Run{"start", "paystream", round, Metrics{FirstEvent: 0.9}, time.Second})
+		r.Add(Run{"idle", "paystream", round, Metrics{MemoryPer: 30_000}, time.Second})
+		r.Add(Run{"idle", "handler", round, Metrics{MemoryPer: 25_000}, time.Second})
 	}
 	return r
 }

@@ -16,6 +16,8 @@ type Run struct {
 	Subject  string  `json:"subject"`
 	Round    int     `json:"round"`
 	Metrics  Metrics `json:"metrics"`
+	// Took is how long all of the run took, preparation and checks included.
+	Took time.Duration `json:"took_nanoseconds"`
 }
 
 // Machine is what a bench ran on.

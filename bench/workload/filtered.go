@@ -36,8 +36,8 @@ func filtered() Workload {
 			Reference: unfiltered,
 		},
 		Subjects: []Subject{
-			of(unfiltered, 100_000, 5_000, func() []load.Group { return []load.Group{{Subscribers: 100}} }),
-			of(byProvider, 100_000, 5_000, providerGroups),
+			of(unfiltered, 50_000, 5_000, func() []load.Group { return []load.Group{{Subscribers: 100}} }),
+			of(byProvider, 50_000, 5_000, providerGroups),
 			of(byBoth, pairsPayments, 2_000, pairGroups),
 		},
 	}

@@ -29,13 +29,13 @@ func growth() Workload {
 		Reference: grown("paystream", 100),
 	}}
 	for _, size := range []struct{ subscribers, payments, quick int }{
-		{10, 100_000, 10_000}, {100, 100_000, 5_000}, {1000, 10_000, 500}, {5000, 2_000, 100},
+		{10, 100_000, 10_000}, {100, 50_000, 5_000}, {1000, 5_000, 500}, {5000, 1_000, 100},
 	} {
 		w.Subjects = append(w.Subjects, Subject{Name: grown("paystream", size.subscribers), Run: func(ctx context.Context, e *Env) (report.Metrics, error) {
 			return e.grownGateway(ctx, size.subscribers, e.size(size.payments, size.quick))
 		}})
 	}
-	for _, size := range []struct{ subscribers, payments, quick int }{{100, 100_000, 5_000}, {5000, 2_000, 100}} {
+	for _, size := range []struct{ subscribers, payments, quick int }{{100, 50_000, 5_000}, {5000, 1_000, 100}} {
 		w.Subjects = append(w.Subjects, Subject{Name: grown("bare TCP", size.subscribers), Run: func(ctx context.Context, e *Env) (report.Metrics, error) {
 			return e.grownTCP(ctx, size.subscribers, e.size(size.payments, size.quick))
 		}})

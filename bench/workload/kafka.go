@@ -12,8 +12,8 @@ import (
 	"paystream/bench/sample"
 )
 
-// few is 10 subscribers and 250 payments a second.
-var few = pace{subscribers: 10, batch: 1, every: 4 * time.Millisecond, seconds: 8}
+// few is 10 subscribers and 500 payments a second, one at a time.
+var few = pace{subscribers: 10, batch: 1, every: 2 * time.Millisecond, seconds: 4}
 
 // kafka: from the producer to the subscriber, against a consumer of the same records.
 func kafkaLatency() Workload {

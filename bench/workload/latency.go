@@ -11,7 +11,7 @@ import (
 
 // crowd is 1,000 subscribers that get a payment each 50 ms: hardly any work, so that what is seen is
 // how long it takes to go round.
-var crowd = pace{subscribers: 1000, batch: 1, every: 50 * time.Millisecond, seconds: 6}
+var crowd = pace{subscribers: 1000, batch: 1, every: 50 * time.Millisecond, seconds: 5}
 
 // latency: how long it takes until everybody has a payment.
 func latency() Workload {

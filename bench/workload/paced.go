@@ -21,7 +21,7 @@ type pace struct {
 
 // lively is 200 subscribers and 500 payments a second, five at a time, as a producer's short linger
 // gives them.
-var lively = pace{subscribers: 200, batch: 5, every: 10 * time.Millisecond, seconds: 7}
+var lively = pace{subscribers: 200, batch: 5, every: 10 * time.Millisecond, seconds: 5}
 
 func (p pace) rate() int { return p.batch * int(time.Second/p.every) }
 

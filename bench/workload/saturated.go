@@ -42,8 +42,8 @@ func saturated() Workload {
 		},
 		Subjects: []Subject{
 			over(paystreamGRPC, load.Job{Protocol: load.GRPC}),
-			from(grpcGo, baseline.GRPC, load.Job{Protocol: load.GRPC}, 10_000, 2_000),
-			from(naiveConnect, baseline.Connect, load.Job{Protocol: load.GRPC}, 3_000, 500),
+			from(grpcGo, baseline.GRPC, load.Job{Protocol: load.GRPC}, 6_000, 2_000),
+			from(naiveConnect, baseline.Connect, load.Job{Protocol: load.GRPC}, 2_000, 500),
 			from(bareTCP, baseline.TCP, load.Job{Protocol: load.TCP}, 100_000, 10_000),
 			over(paystreamWeb, load.Job{Protocol: load.GRPCWeb}),
 			over("paystream, gRPC-Web on HTTP/1.1", load.Job{Protocol: load.GRPCWeb, HTTP1: true}),

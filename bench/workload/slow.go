@@ -46,7 +46,7 @@ func (e *Env) slowRun(ctx context.Context, stalled int) (report.Metrics, error) 
 		return nil, err
 	}
 	defer s.stop()
-	feed := lively.feed(topic, 0, e.size(5, 2)*lively.rate())
+	feed := lively.feed(topic, 0, e.size(4, 2)*lively.rate())
 	groups := []load.Group{{Subscribers: 180, NewOnly: true, To: feed.To}}
 	if stalled > 0 {
 		groups = append(groups, load.Group{Subscribers: stalled, NewOnly: true, To: feed.To, Stalled: true})
