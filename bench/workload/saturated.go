@@ -11,9 +11,9 @@ import (
 
 // saturated: 100 subscribers take the same payments from a filled log, as fast as they can.
 func saturated() Workload {
-	over := func(name string, job load.Job) Subject {
+	over := func(name string, job load.Job, payments int) Subject {
 		return Subject{Name: name, Run: func(ctx context.Context, e *Env) (report.Metrics, error) {
-			return e.saturatedGateway(ctx, job)
+			return e.saturatedGateway(ctx, job, e.size(payments, e.full()))
 		}}
 	}
 	from := func(name, kind string, job load.Job, payments, quick int) Subject {
@@ -34,23 +34,24 @@ func saturated() Workload {
 			},
 			Notes: []string{
 				"grpc-go and naive connect-go are the same server: a channel for each subscriber, from which its handler takes " +
-					"events and calls the library's Send, which marshals and flushes each. They take fewer payments, not to last " +
-					"for minutes. Bare TCP writes the same bytes to plain sockets, from one buffer that all share, 256 KiB at a " +
+					"events and calls the library's Send, which marshals and flushes each. gRPC, gRPC-Web and bare TCP deliver 100,000 " +
+					"payments to each; JSON and TLS, of the same log, the newest 50,000, grpc-go 6,000 and connect-go 2,000, not to " +
+					"last for minutes. Bare TCP writes the same bytes to plain sockets, from one buffer that all share, 256 KiB at a " +
 					"time: what the system asks for carrying them. The load's CPU is that of the subscribers' process.",
 			},
 			Reference: grpcGo,
 		},
 		Subjects: []Subject{
-			over(paystreamGRPC, load.Job{Protocol: load.GRPC}),
+			over(paystreamGRPC, load.Job{Protocol: load.GRPC}, 100_000),
 			from(grpcGo, baseline.GRPC, load.Job{Protocol: load.GRPC}, 6_000, 2_000),
 			from(naiveConnect, baseline.Connect, load.Job{Protocol: load.GRPC}, 2_000, 500),
 			from(bareTCP, baseline.TCP, load.Job{Protocol: load.TCP}, 100_000, 10_000),
-			over(paystreamWeb, load.Job{Protocol: load.GRPCWeb}),
-			over("paystream, gRPC-Web on HTTP/1.1", load.Job{Protocol: load.GRPCWeb, HTTP1: true}),
-			over(paystreamJSON, load.Job{Protocol: load.ConnectJSON}),
-			over(paystreamSSE, load.Job{Protocol: load.SSE, HTTP1: true}),
-			over(paystreamNDJSON, load.Job{Protocol: load.NDJSON, HTTP1: true}),
-			over(paystreamTLS, load.Job{Protocol: load.GRPC, CAFile: "tls"}),
+			over(paystreamWeb, load.Job{Protocol: load.GRPCWeb}, 100_000),
+			over("paystream, gRPC-Web on HTTP/1.1", load.Job{Protocol: load.GRPCWeb, HTTP1: true}, 50_000),
+			over(paystreamJSON, load.Job{Protocol: load.ConnectJSON}, 50_000),
+			over(paystreamSSE, load.Job{Protocol: load.SSE, HTTP1: true}, 50_000),
+			over(paystreamNDJSON, load.Job{Protocol: load.NDJSON, HTTP1: true}, 50_000),
+			over(paystreamTLS, load.Job{Protocol: load.GRPC, CAFile: "tls"}, 50_000),
 		},
 	}
 }
@@ -71,7 +72,7 @@ const (
 // saturatedSubscribers is how many there are.
 const saturatedSubscribers = 100
 
-func (e *Env) saturatedGateway(ctx context.Context, job load.Job) (report.Metrics, error) {
+func (e *Env) saturatedGateway(ctx context.Context, job load.Job, payments int) (report.Metrics, error) {
 	topic, err := e.filled(ctx, e.full(), 3)
 	if err != nil {
 		return nil, err
@@ -86,9 +87,8 @@ func (e *Env) saturatedGateway(ctx context.Context, job load.Job) (report.Metric
 		return nil, err
 	}
 	defer s.stop()
-	n := e.full()
 	job.Topic, job.Sum = topic, load.SumAll
-	job.Groups = []load.Group{e.newest(saturatedSubscribers, n)}
+	job.Groups = []load.Group{e.newest(saturatedSubscribers, payments)}
 	return e.run(ctx, fanOut{server: s, job: job})
 }
 
