@@ -19,7 +19,7 @@ func all() string {
 	for c := range byte(128) {
 		b = append(b, c)
 	}
-	return string(b) + "\u0080\u2028\u2029\ufeff\ufffd₹😀‮"
+	return string(b) + "\u0080\u2028\u2029\ufeff\ufffd₹😀\u202e"
 }
 
 // TestJSONIsProtobufs holds our JSON against protojson's, as values.
