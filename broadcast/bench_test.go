@@ -1,8 +1,12 @@
 package broadcast_test
 
 import (
+	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"paystream/broadcast"
 )
@@ -47,15 +51,72 @@ func BenchmarkDelivery(b *testing.B) {
 func BenchmarkAppend(b *testing.B) {
 	log := broadcast.New(broadcast.Limits{Records: 10_000})
 	log.Open(0, 0)
+	keys := make([]string, 5000)
+	for i := range keys {
+		keys[i] = fmt.Sprint("key-", i)
+	}
 	batch := broadcast.Batch{Records: make([]broadcast.Record, 100)}
 	b.ReportAllocs()
 	for n := 0; n < b.N; n += len(batch.Records) {
 		for i := range batch.Records {
-			batch.Records[i] = broadcast.Record{Key: fmt.Sprint("key-", batch.Next%5000), Value: "value", Offset: batch.Next}
+			batch.Records[i] = broadcast.Record{Key: keys[batch.Next%5000], Value: "value", Offset: batch.Next}
 			batch.Next++
 		}
 		log.Append(batch)
 	}
+}
+
+// BenchmarkAppendWaking is the cost to the appender of one record that subscriptions wait for. ns/op is
+// from the append to when the last of them is awake.
+func BenchmarkAppendWaking(b *testing.B) {
+	for _, n := range []int{0, 1, 100, 1000, 10_000} {
+		b.Run(fmt.Sprint("waiting=", n), func(b *testing.B) { appendWaking(b, n) })
+	}
+}
+
+func appendWaking(b *testing.B, n int) {
+	log := broadcast.New(broadcast.Limits{Records: 10_000})
+	log.Open(0, 0)
+	view := log.NewView(plain)
+	var waiting atomic.Int64
+	all := make(chan struct{}, 1) // wait
+	var readers sync.WaitGroup
+	ctx, cancel := context.WithCancel(b.Context())
+	for range n {
+		sub := subscribe(b, log, view, broadcast.Start{})
+		readers.Go(func() {
+			for ctx.Err() == nil {
+				for more := true; more; {
+					run, _ := sub.Next()
+					more = run.Len() > 0
+				}
+				ready := sub.Ready()
+				if waiting.Add(1) == int64(n) {
+					all <- struct{}{}
+				}
+				select {
+				case <-ready:
+				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	batch := broadcast.Batch{Records: make([]broadcast.Record, 1)}
+	appending := time.Duration(0)
+	for b.Loop() {
+		if n > 0 {
+			<-all
+		}
+		waiting.Store(0)
+		batch.Records[0] = broadcast.Record{Key: "key", Value: "value", Offset: batch.Next}
+		batch.Next++
+		begin := time.Now()
+		log.Append(batch)
+		appending += time.Since(begin)
+	}
+	cancel()
+	readers.Wait()
+	b.ReportMetric(float64(appending.Nanoseconds())/float64(b.N), "append-ns/op")
 }
 
 // TestDeliveryDoesNotAllocate holds once the frames are made.

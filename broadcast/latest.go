@@ -56,14 +56,14 @@ func (l *Log) Count(snapshot Vector, filter Filter) int {
 // WaitFor waits until the log has come as far as v.
 func (l *Log) WaitFor(ctx context.Context, v Vector) error {
 	for {
-		wake := *l.wake.Load()
+		moved := l.movers.wait()
 		if l.Newest().Covers(v) {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-wake:
+		case <-moved:
 		}
 	}
 }

@@ -85,7 +85,9 @@ type Log struct {
 	low  atomic.Uint64 // the oldest retained position
 	last atomic.Uint64 // the oldest position that can still be read: see grace
 	head atomic.Uint64 // the position behind the last record; marks behind it are not final
-	wake atomic.Pointer[chan struct{}]
+
+	readers waiters // for head to move
+	movers  waiters // for the newest vector to move
 
 	mu      sync.RWMutex
 	index   map[string]uint64 // a key's newest position
@@ -106,25 +108,27 @@ func New(limits Limits) *Log {
 		l.entryBytes = (limits.Bytes - l.frames.budget) / (grace + 1) * grace
 	}
 	l.dir.Store(&directory{&segment{}})
-	wake := make(chan struct{})
-	l.wake.Store(&wake)
 	return l
 }
 
 // Open says that a partition will be appended from offset on. What lies before it was never in the
 // log: a reader that needs it is told so. Opening it again changes nothing.
 func (l *Log) Open(partition int32, offset int64) {
+	l.open(partition, offset).wake()
+}
+
+func (l *Log) open(partition int32, offset int64) woken {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if int(partition) < len(l.starts) && l.starts[partition] >= 0 {
-		return
+		return woken{}
 	}
 	for int(partition) >= len(l.starts) {
 		l.starts = append(l.starts, -1) // known to exist, not open
 	}
 	l.starts[partition] = offset
 	l.mark(partition, offset)
-	l.publish()
+	return l.publish()
 }
 
 // Append adds a batch behind all others and wakes whoever waits. The partition must be open, and
@@ -136,16 +140,16 @@ func (l *Log) Append(b Batch) {
 		some := b
 		some.Records, b.Records = b.Records[:appendAtOnce], b.Records[appendAtOnce:]
 		some.Next = 0
-		l.append(some, now)
+		l.append(some, now).wake()
 	}
-	l.append(b, now)
+	l.append(b, now).wake()
 }
 
 // appendAtOnce bounds how long one append holds the lock, and lets readers see a batch larger than
 // the window before its end pushes its beginning out.
 const appendAtOnce = segmentEntries
 
-func (l *Log) append(b Batch, now time.Time) {
+func (l *Log) append(b Batch, now time.Time) woken {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range b.Records {
@@ -158,12 +162,12 @@ func (l *Log) append(b Batch, now time.Time) {
 	}
 	if len(b.Records) == 0 {
 		if b.Next <= l.newest.At(b.Partition) {
-			return
+			return woken{}
 		}
 		l.mark(b.Partition, b.Next)
 	}
 	l.evict(now)
-	l.publish()
+	return l.publish()
 }
 
 // Expire drops what has become too old. Appends do so too; it is for a log that stands still.
@@ -322,9 +326,22 @@ func (l *Log) exceeded(oldest *entry, now time.Time, isNewest bool) bool {
 	return l.limits.Age > 0 && now.Unix()-int64(oldest.since) > int64(l.limits.Age/time.Second)
 }
 
-// publish holds mu, shows readers the new head and wakes those that wait.
-func (l *Log) publish() {
-	l.head.Store(l.tail)
-	wake := make(chan struct{})
-	close(*l.wake.Swap(&wake))
+// publish holds mu and shows readers the new head. It returns those who have waited for that, to be
+// woken when mu is no longer held.
+func (l *Log) publish() woken {
+	var w woken
+	if l.head.Load() != l.tail {
+		l.head.Store(l.tail)
+		w.readers = l.readers.take()
+	}
+	w.movers = l.movers.take()
+	return w
+}
+
+// woken are those to be woken after an append.
+type woken struct{ readers, movers *group }
+
+func (w woken) wake() {
+	w.readers.wake()
+	w.movers.wake()
 }

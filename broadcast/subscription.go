@@ -56,6 +56,8 @@ type Subscription struct {
 	snapshotAt Vector
 
 	resume Vector // until the log has passed it: what it covers is skipped
+
+	ready <-chan struct{} // for head to move
 }
 
 // Subscribe returns a subscription that reads the latest states from one view and what follows from
@@ -105,11 +107,18 @@ func (s *Subscription) Vector() Vector {
 
 // Ready returns a channel that is closed when Next may have more.
 func (s *Subscription) Ready() <-chan struct{} {
-	wake := *s.log.wake.Load()
+	select {
+	case <-s.ready:
+		s.ready = nil
+	default: // not yet, or it is the first time
+	}
+	if s.ready == nil {
+		s.ready = s.log.readers.wait()
+	}
 	if s.pos < s.log.head.Load() {
 		return closed
 	}
-	return wake
+	return s.ready
 }
 
 var closed = func() <-chan struct{} {
