@@ -86,12 +86,13 @@ type Log struct {
 	last atomic.Uint64 // the oldest position that can still be read: see grace
 	head atomic.Uint64 // the position behind the last record; marks behind it are not final
 
+	starts atomic.Pointer[Vector] // where the log began in each partition; replaced, never changed
+
 	readers waiters // for head to move
 	movers  waiters // for the newest vector to move
 
 	mu      sync.RWMutex
 	index   map[string]uint64 // a key's newest position
-	starts  Vector            // where the log began in each partition
 	newest  Vector            // where a reader of everything stands
 	tail    uint64            // head, before it is published
 	marks   map[int32]*entry  // marks behind the last record, by partition
@@ -108,6 +109,7 @@ func New(limits Limits) *Log {
 		l.entryBytes = (limits.Bytes - l.frames.budget) / (grace + 1) * grace
 	}
 	l.dir.Store(&directory{&segment{}})
+	l.starts.Store(&Vector{})
 	return l
 }
 
@@ -120,13 +122,15 @@ func (l *Log) Open(partition int32, offset int64) {
 func (l *Log) open(partition int32, offset int64) woken {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if int(partition) < len(l.starts) && l.starts[partition] >= 0 {
+	starts := l.starts.Load().Clone()
+	if int(partition) < len(starts) && starts[partition] >= 0 {
 		return woken{}
 	}
-	for int(partition) >= len(l.starts) {
-		l.starts = append(l.starts, -1) // known to exist, not open
+	for int(partition) >= len(starts) {
+		starts = append(starts, -1) // known to exist, not open
 	}
-	l.starts[partition] = offset
+	starts[partition] = offset
+	l.starts.Store(&starts)
 	l.mark(partition, offset)
 	return l.publish()
 }
@@ -166,7 +170,7 @@ func (l *Log) append(b Batch, now time.Time) woken {
 		}
 		l.mark(b.Partition, b.Next)
 	}
-	l.evict(now)
+	defer l.evict(now) // when readers have seen the head: the oldest is never behind it
 	return l.publish()
 }
 
@@ -179,16 +183,21 @@ func (l *Log) Expire(now time.Time) {
 
 // Newest returns where a reader of everything stands.
 func (l *Log) Newest() Vector {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return l.newest.Clone()
+	for {
+		head := l.head.Load()
+		if v, ok := l.before(head); ok {
+			return l.passMarks(v, head)
+		}
+	}
 }
 
 // Oldest returns the oldest vector that a subscription can resume from.
 func (l *Log) Oldest() Vector {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return l.oldest()
+	for {
+		if v, ok := l.at(l.low.Load()); ok {
+			return v
+		}
+	}
 }
 
 // Stats returns the log's figures.
@@ -198,13 +207,37 @@ func (l *Log) Stats() Stats {
 	return Stats{Records: l.records, Bytes: l.bytes, FrameBytes: l.frames.size()}
 }
 
-// oldest holds mu.
-func (l *Log) oldest() Vector { return l.at(l.low.Load()) }
+// before returns where a reader of everything stands before a position that is not behind the head.
+// It reports false when the position has left meanwhile. (A position is loaded before the directory:
+// one that is newer than a directory is not in it.)
+func (l *Log) before(pos uint64) (Vector, bool) {
+	s := l.dir.Load().find(pos)
+	if s == nil {
+		return nil, false
+	}
+	return s.vectorAt(pos), true
+}
 
-// at holds mu and returns where a reader stands before a position. A partition that was opened
-// behind it begins where it was opened, and not, as the vector there has it, at 0.
-func (l *Log) at(pos uint64) Vector {
-	return l.dir.Load().find(pos).vectorAt(pos).Max(l.starts)
+// at is before for those who can go on from there. A partition that was opened behind the position
+// begins where it was opened, and not, as the vector there has it, at 0.
+func (l *Log) at(pos uint64) (Vector, bool) {
+	v, ok := l.before(pos)
+	return v.Max(*l.starts.Load()), ok
+}
+
+// passMarks moves a vector at a position on over the marks that stand there.
+func (l *Log) passMarks(v Vector, pos uint64) Vector {
+	dir := *l.dir.Load()
+	for _, s := range dir[max(0, dir.index(pos)):] {
+		for ; s.base <= pos && pos < s.end(); pos++ {
+			e := s.at(pos)
+			if e.kind != kindMark {
+				return v
+			}
+			v = v.advance(e.partition, e.after.Load())
+		}
+	}
+	return v
 }
 
 // since returns from when a record's age counts.

@@ -80,12 +80,16 @@ type directory []*segment
 
 // find returns the segment that holds pos, or nil when it has left or was never there.
 func (d directory) find(pos uint64) *segment {
-	if s := d[len(d)-1]; pos >= s.base { // where nearly every reader is
-		return s
+	if i := d.index(pos); i >= 0 {
+		return d[i]
 	}
-	i := sort.Search(len(d), func(i int) bool { return d[i].base > pos })
-	if i == 0 {
-		return nil
+	return nil
+}
+
+// index is find by number; -1 is nil.
+func (d directory) index(pos uint64) int {
+	if i := len(d) - 1; pos >= d[i].base { // where nearly every reader is
+		return i
 	}
-	return d[i-1]
+	return sort.Search(len(d), func(i int) bool { return d[i].base > pos }) - 1
 }

@@ -1,6 +1,7 @@
 package broadcast
 
 import (
+	"errors"
 	"fmt"
 	"math"
 )
@@ -24,9 +25,7 @@ func (e *BehindError) Error() string {
 
 // behind returns the error of a reader that stands at a vector before the log.
 func (l *Log) behind(at Vector) error {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return &BehindError{At: at.Clone(), Oldest: l.oldest().Max(at)}
+	return &BehindError{At: at.Clone(), Oldest: l.Oldest().Max(at)}
 }
 
 // Start says where a subscription begins.
@@ -64,31 +63,57 @@ type Subscription struct {
 // another. It fails with a [*BehindError] when the cursor's records have left the log.
 func (l *Log) Subscribe(existing, live *View, start Start) (*Subscription, error) {
 	s := &Subscription{log: l, existing: existing, live: live, filter: start.Filter}
-	l.mu.RLock()
-	s.pos = l.head.Load()
-	s.vector = l.newest.Clone()
-	oldest, low := l.oldest(), l.low.Load()
-	last := l.last.Load()
-	lastAt := l.at(last)
-	dir := *l.dir.Load()
-	l.mu.RUnlock()
-
-	switch {
-	case start.Cursor != nil:
-		if !start.Cursor.Covers(lastAt) {
-			return nil, l.behind(start.Cursor)
-		}
-		s.resume = start.Cursor.Clone()
-		s.pos = dir.firstBehind(s.resume, last, s.pos)
-		s.vector = s.resume.Clone()
-	case start.Existing:
-		s.snapshot, s.snapshotAt = s.pos, s.vector
-		s.pos, s.vector = low, oldest
-		if start.Limit > 0 {
-			s.skipTo(s.newestMatching(start.Limit))
+	for {
+		switch err := s.begin(start); {
+		case err == nil:
+			return s, nil
+		case !errors.Is(err, errLeft):
+			return nil, err
 		}
 	}
-	return s, nil
+}
+
+// errLeft says that a position has left the log since it was looked up.
+var errLeft = errors.New("left the log")
+
+func (s *Subscription) begin(start Start) error {
+	l := s.log
+	if start.Cursor != nil {
+		return s.beginAt(start.Cursor.Clone())
+	}
+	low, head := l.low.Load(), l.head.Load()
+	at, ok := l.before(head)
+	if !ok {
+		return errLeft
+	}
+	s.pos, s.vector = head, l.passMarks(at, head)
+	if !start.Existing {
+		return nil
+	}
+	s.snapshot, s.snapshotAt = s.pos, s.vector
+	s.pos = low
+	if start.Limit > 0 {
+		s.pos = s.newestMatching(start.Limit)
+	}
+	if s.vector, ok = l.at(s.pos); !ok {
+		return errLeft
+	}
+	return nil
+}
+
+func (s *Subscription) beginAt(cursor Vector) error {
+	last, head := s.log.last.Load(), s.log.head.Load()
+	dir := *s.log.dir.Load() // one for both: what leaves between two would be skipped
+	segment := dir.find(last)
+	if segment == nil {
+		return errLeft
+	}
+	if !cursor.Covers(segment.vectorAt(last).Max(*s.log.starts.Load())) {
+		return s.log.behind(cursor)
+	}
+	s.resume, s.vector = cursor, cursor.Clone()
+	s.pos = dir.firstBehind(cursor, last, head)
+	return nil
 }
 
 // Existing reports whether the subscription still delivers latest states from before it began.
@@ -96,12 +121,7 @@ func (s *Subscription) Existing() bool { return s.pos < s.snapshot }
 
 // Vector returns where the reader stands: all before it was delivered by Next, or was not for it.
 func (s *Subscription) Vector() Vector {
-	l := s.log
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if s.pos == l.head.Load() {
-		s.vector = s.vector.Max(l.newest)
-	}
+	s.vector = s.log.passMarks(s.vector, s.pos)
 	return s.vector.Clone()
 }
 
@@ -224,8 +244,8 @@ func (s *Subscription) pass(segment *segment) {
 // skipTo moves on to pos without delivering.
 func (s *Subscription) skipTo(pos uint64) {
 	s.pos = pos
-	if segment := s.log.dir.Load().find(pos); segment != nil {
-		s.vector = segment.vectorAt(pos)
+	if at, ok := s.log.at(pos); ok {
+		s.vector = at
 	}
 }
 
