@@ -9,13 +9,16 @@
 //     subscription that had not come to it yet is told so by a [*BehindError]; it is never moved on
 //     in silence. What a snapshot's phase has not reached when it leaves is passed over, since a
 //     later state of it, or nothing, is retained.
-//   - Blocking. [Log.Append] waits for no subscription, and no subscription for another. Reading
-//     takes no lock that an append holds for longer than a pointer's update. A subscription that
-//     waits costs a channel receive; nothing is queued for it.
+//   - Blocking. [Log.Append] waits for no subscription, and no subscription for another. Reading,
+//     subscribing and looking up take no lock that appends take, but for a key that is looked for in
+//     vain the very moment that keys are being moved. A subscription that waits costs a channel receive;
+//     nothing is queued for it, and waking it is not the appender's work where there are many.
+//   - Memory. Values and keys are copied, some 64 KiB together: a retained record keeps nothing else of
+//     the caller's, and costs its value and some 70 bytes.
 //
 // Less formally: the appender writes into the newest segment and publishes the new head. Readers
 // find segments through a directory that is replaced, never changed, and so read what is published
-// without locks. What goes out to clients is rendered once per wire format (a [View]), segment by
+// without locks. Keys are looked up in an [index] of positions, which holds no keys. What goes out to clients is rendered once per wire format (a [View]), segment by
 // segment, into memory that all readers of the format share.
 //
 // The package knows neither Kafka nor HTTP nor payments: keys and values are opaque, a record's

@@ -2,7 +2,6 @@ package broadcast
 
 import (
 	"context"
-	"math"
 	"slices"
 )
 
@@ -15,7 +14,7 @@ import (
 // Partition). It reports false for a key not retained, or forgotten by a tombstone.
 func (l *Log) Get(key string) (Entry, bool) {
 	e := l.latest(key, nil)
-	if e == nil || e.kind != kindRecord {
+	if e.entry == nil || e.kind != kindRecord {
 		return Entry{}, false
 	}
 	return e.public(), true
@@ -28,16 +27,16 @@ func (l *Log) Page(at, snapshot Vector, filter Filter, limit, maxBytes int) (pag
 	next = at.Clone()
 	bytes := 0
 	for e := range l.backward(l.head.Load()) {
-		if e.kind != kindRecord || e.offset >= at.At(e.partition) ||
+		if e.kind != kindRecord || !e.before(at) ||
 			!filter.Matches(e.label) || !l.latestAsOf(e, snapshot) {
 			continue
 		}
-		if len(page) == limit || (bytes > 0 && bytes+len(e.value) > maxBytes) {
+		if len(page) == limit || (bytes > 0 && bytes+int(e.size) > maxBytes) {
 			return page, next, true
 		}
-		bytes += len(e.value)
+		bytes += int(e.size)
 		page = append(page, e.public())
-		next[e.partition] = e.offset
+		next[e.partition] = e.offset.Load()
 	}
 	return page, next, false
 }
@@ -68,72 +67,75 @@ func (l *Log) WaitFor(ctx context.Context, v Vector) error {
 	}
 }
 
-func (e *entry) public() Entry {
-	return Entry{
-		Key: e.key, Value: e.value, Partition: e.partition, Offset: e.offset, Time: e.time, Label: e.label,
+// supersede holds mu and enters p into the index and into the chain of its key.
+func (l *Log) supersede(p placed) {
+	key := p.key()
+	hash := l.index.hash(key)
+	p.tag = tag(hash)
+	old, before := l.lookUp(key, hash)
+	if old.entry != nil {
+		p.prev = uint32(p.pos - old.pos)
+		if _, inSeveral := old.successor(); old.partition == p.partition && !inSeveral {
+			old.succeed(p.offset.Load())
+		} else {
+			l.scatter(p, old)
+		}
 	}
+	l.enter(p, hash, old, before)
 }
 
-// before reports whether e is part of a snapshot; all of them are in the nil one.
-func (e *entry) before(snapshot Vector) bool {
-	return snapshot == nil || e.offset < snapshot.At(e.partition)
-}
-
-// supersede holds mu and enters e, which will stand at pos, into the index and into the chain of
-// its key.
-func (l *Log) supersede(e *entry, pos uint64) {
-	newest, ok := l.index[e.key]
-	l.index[e.key] = pos
-	if !ok {
-		return
-	}
-	e.prev = newest + 1
-	last := l.entry(newest)
-	if last.partition == e.partition && !last.scattered.Load() {
-		last.successor.Store(e.offset)
-		return
-	}
-	// The key stands in several partitions: rare, since a producer places a key by its hash, so
-	// what it costs may grow with the number of the key's entries.
-	e.scattered.Store(true)
-	for c := range l.chain(newest) {
-		c.scattered.Store(true)
-		if c.partition == e.partition && c.successor.Load() == 0 {
-			c.successor.Store(e.offset)
-			break
+// scatter holds mu and says of p, and of old and the key's entries before it, that the key stands in
+// several partitions: rare, since a producer places a key by its hash, so what it costs may grow with
+// the number of the key's entries.
+func (l *Log) scatter(p, old placed) {
+	p.scatter()
+	for c := range l.chain(old) {
+		c.scatter()
+		if next, _ := c.successor(); c.partition == p.partition && next == 0 {
+			c.succeed(p.offset.Load())
+			return
 		}
 	}
 }
 
-// latestAsOf reports whether e is the latest state of its key as of snapshot, e being in it.
-func (l *Log) latestAsOf(e *entry, snapshot Vector) bool {
-	if !e.before(snapshot) {
-		return false
+// isNewest holds mu and reports whether p is the newest entry of its key.
+func (l *Log) isNewest(p placed) bool {
+	next, inSeveral := p.successor()
+	if next != 0 || !inSeveral {
+		return next == 0
 	}
-	if s := e.successor.Load(); s != 0 && s < snapshot.At(e.partition) {
-		return false
-	}
-	return !e.scattered.Load() || l.latest(e.key, snapshot) == e
+	key := p.key()
+	newest, _ := l.lookUp(key, l.index.hash(key))
+	return newest.entry == p.entry
 }
 
-// latest returns a key's latest entry as of snapshot (nil is now), a tombstone too, or nil.
-func (l *Log) latest(key string, snapshot Vector) *entry {
-	l.mu.RLock()
-	newest, ok := l.index[key]
-	l.mu.RUnlock()
-	if !ok {
-		return nil
+// latestAsOf reports whether p is the latest state of its key as of snapshot, p being in it.
+func (l *Log) latestAsOf(p placed, snapshot Vector) bool {
+	if !p.before(snapshot) {
+		return false
 	}
-	var best *entry
+	next, inSeveral := p.successor()
+	switch {
+	case next != 0 && next != farther && p.offset.Load()+next < snapshot.At(p.partition):
+		return false
+	case inSeveral || next == farther:
+		return l.latest(p.key(), snapshot).entry == p.entry
+	}
+	return true
+}
+
+// latest returns a key's latest entry as of snapshot (nil is now), a tombstone too, or none.
+func (l *Log) latest(key string, snapshot Vector) placed {
+	var best placed
 	var seen []int32
-	for e := range l.chain(newest) {
+	for e := range l.chain(l.newestOf(key)) {
 		if !e.before(snapshot) || slices.Contains(seen, e.partition) {
 			continue
 		}
-		if best == nil || e.time > best.time || (e.time == best.time && e.partition > best.partition) {
+		if best.entry == nil || e.time > best.time || (e.time == best.time && e.partition > best.partition) {
 			best = e
 		}
-		if !e.scattered.Load() {
+		if _, inSeveral := e.successor(); !inSeveral {
 			break // the rest stands in the same partition, before it
 		}
 		seen = append(seen, e.partition)
@@ -141,52 +143,36 @@ func (l *Log) latest(key string, snapshot Vector) *entry {
 	return best
 }
 
-// chain yields a key's retained entries from pos back.
-func (l *Log) chain(pos uint64) func(yield func(*entry) bool) {
-	return func(yield func(*entry) bool) {
-		for {
-			e := l.entry(pos)
-			if e == nil || !yield(e) || e.prev == 0 {
-				return
-			}
-			pos = e.prev - 1
+// chain yields a key's retained entries from p, which may be none, back.
+func (l *Log) chain(p placed) func(yield func(placed) bool) {
+	return func(yield func(placed) bool) {
+		for p.entry != nil && yield(p) {
+			p = l.back(p, p.prev)
 		}
 	}
 }
 
-// entry returns the entry at a position, or nil when it is not retained.
-func (l *Log) entry(pos uint64) *entry {
+// retained returns the entry at a position, or none when it is not retained.
+func (l *Log) retained(pos uint64) placed {
 	if pos < l.low.Load() {
-		return nil
+		return placed{}
 	}
 	s := l.dir.Load().find(pos)
 	if s == nil {
-		return nil
+		return placed{}
 	}
-	return s.at(pos)
+	return s.placed(pos)
 }
 
 // backward yields the retained entries before pos, the newest first.
-func (l *Log) backward(pos uint64) func(yield func(*entry) bool) {
-	return func(yield func(*entry) bool) {
-		_ = l.positionsBackward(pos, func(_ uint64, e *entry) bool { return yield(e) })
-	}
-}
-
-// positionsBackward calls yield for the retained entries before pos, the newest first, until it
-// returns false, and returns the last position it was called with; MaxUint64 is none.
-func (l *Log) positionsBackward(pos uint64, yield func(uint64, *entry) bool) uint64 {
-	last := uint64(math.MaxUint64)
-	for _, s := range slices.Backward(*l.dir.Load()) {
-		for pos = min(pos, s.end()); pos > s.base; pos-- {
-			if pos-1 < l.low.Load() {
-				return last
-			}
-			last = pos - 1
-			if !yield(last, s.at(last)) {
-				return last
+func (l *Log) backward(pos uint64) func(yield func(placed) bool) {
+	return func(yield func(placed) bool) {
+		for _, s := range slices.Backward(*l.dir.Load()) {
+			for pos = min(pos, s.end()); pos > s.base; pos-- {
+				if pos-1 < l.low.Load() || !yield(s.placed(pos-1)) {
+					return
+				}
 			}
 		}
 	}
-	return last
 }

@@ -8,14 +8,6 @@ import (
 	"time"
 )
 
-// entryOverhead is what a retained entry costs beside its value: the entry itself and its place in
-// the index of keys.
-const entryOverhead = 144
-
-// grace is the part of the retained entries, one in so many, that stays readable behind the oldest
-// one. A reader that is told the oldest vector would else find, once it is back, that it has left.
-const grace = 8
-
 // Label is a small number by which filters select records; at most 63.
 type Label uint8
 
@@ -27,8 +19,8 @@ func (f Filter) Matches(l Label) bool { return f == 0 || f&(1<<l) != 0 }
 
 // Record is one record to append.
 type Record struct {
-	// Key names what the record is a state of. Value is its content, opaque to the log. Both may be
-	// parts of one larger string, which then stays in memory as long as any of them.
+	// Key names what the record is a state of. Value is its content, opaque to the log and less than
+	// 4 GiB. The log copies both; a key that stands near the beginning of the value takes no memory.
 	Key, Value string
 	Offset     int64
 	Time       int64 // of publishing, Unix milliseconds
@@ -91,24 +83,26 @@ type Log struct {
 	readers waiters // for head to move
 	movers  waiters // for the newest vector to move
 
-	mu      sync.RWMutex
-	index   map[string]uint64 // a key's newest position
-	newest  Vector            // where a reader of everything stands
-	tail    uint64            // head, before it is published
-	marks   map[int32]*entry  // marks behind the last record, by partition
+	index *index // the appender's to change
+
+	mu      sync.Mutex
+	texts   texts
+	newest  Vector           // where a reader of everything stands
+	tail    uint64           // head, before it is published
+	marks   map[int32]*entry // marks behind the last record, by partition
 	records int
 	bytes   int
 }
 
 // New returns an empty log.
 func New(limits Limits) *Log {
-	l := &Log{limits: limits, entryBytes: math.MaxInt, index: map[string]uint64{}, marks: map[int32]*entry{}}
+	l := &Log{limits: limits, entryBytes: math.MaxInt, index: newIndex(), marks: map[int32]*entry{}}
 	l.frames.budget = defaultFrameBytes
 	if limits.Bytes > 0 {
 		l.frames.budget = min(l.frames.budget, limits.Bytes/4)
 		l.entryBytes = (limits.Bytes - l.frames.budget) / (grace + 1) * grace
 	}
-	l.dir.Store(&directory{&segment{}})
+	l.dir.Store(&directory{newSegment(0, nil)})
 	l.starts.Store(&Vector{})
 	return l
 }
@@ -162,7 +156,14 @@ func (l *Log) append(b Batch, now time.Time) woken {
 		if i == len(b.Records)-1 {
 			after = max(after, b.Next)
 		}
-		l.add(b.Partition, r, after, since(r, b.Replayed, now))
+		gap := after - r.Offset - 1
+		if gap > maxGap {
+			gap = 0 // a mark says it
+		}
+		l.add(b.Partition, r, uint16(gap), since(r, b.Replayed, now))
+		if gap == 0 && after > r.Offset+1 {
+			l.mark(b.Partition, after)
+		}
 	}
 	if len(b.Records) == 0 {
 		if b.Next <= l.newest.At(b.Partition) {
@@ -172,13 +173,6 @@ func (l *Log) append(b Batch, now time.Time) woken {
 	}
 	defer l.evict(now) // when readers have seen the head: the oldest is never behind it
 	return l.publish()
-}
-
-// Expire drops what has become too old. Appends do so too; it is for a log that stands still.
-func (l *Log) Expire(now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.evict(now)
 }
 
 // Newest returns where a reader of everything stands.
@@ -202,8 +196,8 @@ func (l *Log) Oldest() Vector {
 
 // Stats returns the log's figures.
 func (l *Log) Stats() Stats {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	return Stats{Records: l.records, Bytes: l.bytes, FrameBytes: l.frames.size()}
 }
 
@@ -234,7 +228,7 @@ func (l *Log) passMarks(v Vector, pos uint64) Vector {
 			if e.kind != kindMark {
 				return v
 			}
-			v = v.advance(e.partition, e.after.Load())
+			v = v.advance(e.partition, e.after())
 		}
 	}
 	return v
@@ -249,25 +243,29 @@ func since(r *Record, replayed bool, now time.Time) uint32 {
 }
 
 // add holds mu and appends a record.
-func (l *Log) add(partition int32, r *Record, after int64, since uint32) {
-	weight := len(r.Value)
+func (l *Log) add(partition int32, r *Record, gap uint16, since uint32) {
+	key, value := r.Key, r.Value
 	if r.Tombstone {
-		weight = len(r.Key)
+		value = ""
 	}
-	s, e := l.place(weight)
-	e.key, e.value, e.offset, e.time = r.Key, r.Value, r.Offset, r.Time
-	e.partition, e.since, e.label = partition, since, r.Label
+	keyAt := findKey(key, value)
+	if keyAt != keyFirst {
+		key = ""
+	}
+	p := l.place(key, value)
+	p.size, p.keySize, p.keyAt = uint32(len(value)), uint32(len(r.Key)), keyAt
+	p.time, p.partition, p.since, p.gap, p.label = r.Time, partition, since, gap, r.Label
+	p.offset.Store(r.Offset)
 	if r.Tombstone {
-		e.kind = kindTombstone
+		p.kind = kindTombstone
 	} else {
 		l.records++
 	}
-	e.after.Store(after)
-	l.supersede(e, s.end())
-	l.newest = l.newest.advance(partition, after)
+	l.supersede(p)
+	l.newest = l.newest.advance(partition, p.after())
 	clear(l.marks)
-	s.n.Add(1)
-	l.tail = s.end()
+	p.segment.n.Add(1)
+	l.tail = p.segment.end()
 }
 
 // mark holds mu and moves a partition on without a record. As long as no record stands behind it,
@@ -275,7 +273,7 @@ func (l *Log) add(partition int32, r *Record, after int64, since uint32) {
 func (l *Log) mark(partition int32, after int64) {
 	l.newest = l.newest.advance(partition, after)
 	if e := l.marks[partition]; e != nil {
-		e.after.Store(after)
+		e.offset.Store(after)
 		for _, s := range slices.Backward(*l.dir.Load()) {
 			if s.base <= l.tail {
 				break
@@ -284,79 +282,34 @@ func (l *Log) mark(partition int32, after int64) {
 		}
 		return
 	}
-	s, e := l.place(0)
-	e.kind, e.partition, e.offset, e.since = kindMark, partition, after, uint32(time.Now().Unix())
-	e.after.Store(after)
-	l.marks[partition] = e
-	s.n.Add(1)
+	p := l.place("", "")
+	p.kind, p.partition, p.since = kindMark, partition, uint32(time.Now().Unix())
+	p.offset.Store(after)
+	l.marks[partition] = p.entry
+	p.segment.n.Add(1)
 }
 
-// place holds mu and returns the next free entry, in a new segment where the newest is full.
-func (l *Log) place(bytes int) (*segment, *entry) {
+// place holds mu and returns the next free entry, with a copy of its text, in a new segment where the
+// newest is full.
+func (l *Log) place(key, value string) placed {
+	size := len(key) + len(value)
+	chunk := l.texts.room(size)
 	dir := *l.dir.Load()
 	s := dir[len(dir)-1]
 	n := int(s.n.Load())
-	if n == segmentEntries || (n > 0 && s.bytes+bytes > segmentBytes) {
-		s = &segment{base: s.end(), start: l.newest.Clone()}
-		dir = append(slices.Clone(dir), s)
-		l.dir.Store(&dir)
+	if n == segmentEntries || (n > 0 && size > 0 && (s.bytes+size > segmentBytes || !s.hasRoom(chunk))) {
+		s = newSegment(s.end(), l.newest.Clone())
+		l.dir.Store(dir.with(s))
 		n = 0
 	}
-	s.bytes += bytes
-	l.bytes += bytes + entryOverhead
-	return s, &s.entries[n]
-}
-
-// evict holds mu and drops the oldest entries until the limits hold.
-func (l *Log) evict(now time.Time) {
-	dir := *l.dir.Load()
-	low := l.low.Load()
-	for low < l.tail {
-		// Marks leave with the record behind them: alone they keep nothing.
-		pos := low
-		s := dir.find(pos)
-		for s.at(pos).kind == kindMark {
-			if pos++; pos == s.end() {
-				s = dir.find(pos)
-			}
-		}
-		e := s.at(pos)
-		if !l.exceeded(e, now, pos+1 == l.tail) {
-			break
-		}
-		if l.index[e.key] == pos {
-			delete(l.index, e.key)
-		}
-		if e.kind == kindRecord {
-			l.records--
-		}
-		l.bytes -= e.weight() + entryOverhead*int(pos-low+1)
-		low = pos + 1
+	e := &s.entries[n]
+	if size > 0 {
+		e.chunk, e.text = s.number(chunk), uint32(len(chunk))
+		l.texts.write(chunk, key, value)
 	}
-	last := low - min(low, (l.tail-low)/grace)
-	i := 0
-	for i < len(dir)-1 && dir[i].end() <= last {
-		i++
-	}
-	l.low.Store(low)
-	l.last.Store(max(last, l.last.Load()))
-	if i > 0 {
-		kept := slices.Clone(dir[i:])
-		l.dir.Store(&kept)
-		l.frames.drop(dir[:i])
-	}
-}
-
-// exceeded holds mu and reports whether the oldest record has to go. The newest one goes for its
-// age alone: a record larger than all bytes allowed would else be shown to nobody.
-func (l *Log) exceeded(oldest *entry, now time.Time, isNewest bool) bool {
-	if l.limits.Records > 0 && l.records > l.limits.Records {
-		return true
-	}
-	if l.bytes > l.entryBytes && !isNewest {
-		return true
-	}
-	return l.limits.Age > 0 && now.Unix()-int64(oldest.since) > int64(l.limits.Age/time.Second)
+	s.bytes += size
+	l.bytes += size + entryOverhead
+	return placed{e, s, s.base + uint64(n)}
 }
 
 // publish holds mu and shows readers the new head. It returns those who have waited for that, to be

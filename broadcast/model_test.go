@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,6 +48,12 @@ type modelRecord struct {
 	partition int32
 }
 
+func (r modelRecord) entry() broadcast.Entry {
+	return broadcast.Entry{
+		Key: r.Key, Value: r.Value, Partition: r.partition, Offset: r.Offset, Time: r.Time, Label: r.Label,
+	}
+}
+
 // model is the log as a list that forgets nothing.
 type model struct {
 	records []modelRecord // in the order of the appends
@@ -62,6 +69,7 @@ type world struct {
 	existing *broadcast.View
 	live     *broadcast.View
 	limits   broadcast.Limits
+	keys     int // of different ones
 	model    model
 	time     int64
 }
@@ -69,6 +77,7 @@ type world struct {
 func newWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
 	w := &world{t: t, r: rand.New(rand.NewPCG(seed, 1)), time: 1_700_000_000_000}
+	w.keys = []int{5, 200, 1000}[w.r.IntN(3)]
 	w.limits.Records = []int{0, 10, 300, 1000}[w.r.IntN(4)]
 	if w.r.IntN(3) == 0 {
 		w.limits.Bytes = 200 << 10
@@ -94,9 +103,10 @@ func (w *world) append() {
 	for range w.r.IntN(20) {
 		next += int64(w.r.IntN(3)) // holes: bad records, markers
 		w.time += int64(w.r.IntN(3))
+		key := fmt.Sprint("k", w.r.IntN(w.keys))
 		rec := broadcast.Record{
-			Key:       fmt.Sprint("k", w.r.IntN(200)),
-			Value:     string(make([]byte, w.r.IntN(200))),
+			Key:       key,
+			Value:     w.value(key),
 			Offset:    next,
 			Time:      w.time + w.r.Int64N(40), // partitions do not arrive in the order of their times
 			Label:     broadcast.Label(w.r.IntN(4)),
@@ -107,10 +117,26 @@ func (w *world) append() {
 		next++
 	}
 	next += int64(w.r.IntN(3))
+	if w.r.IntN(50) == 0 {
+		next += 1 << (10 + w.r.IntN(30)) // more than an entry has room for
+	}
 	batch.Next = next
 	w.model.next[p] = next
 	w.log.Append(batch)
 	w.evicted()
+}
+
+// value returns a value that has the key in it, near its beginning or not, or does not have it.
+func (w *world) value(key string) string {
+	filler := strings.Repeat("v", w.r.IntN(200))
+	switch w.r.IntN(20) {
+	case 0:
+		return strings.Repeat(filler, 100)
+	case 1, 2, 3, 4:
+		return filler
+	default:
+		return filler[:min(len(filler), w.r.IntN(3))] + key + filler
+	}
 }
 
 // evicted moves the model's low mark to where the log's is, by the oldest vector it names.
@@ -285,34 +311,32 @@ func (w *world) list() {
 	if w.r.IntN(2) == 0 {
 		filter = broadcast.Filter(1 + w.r.IntN(15))
 	}
-	var want []string
+	var want []broadcast.Entry
 	for i := len(w.model.records) - 1; i >= w.model.low; i-- {
 		if w.model.latestAsOf(i, len(w.model.records)) && filter.Matches(w.model.records[i].Label) {
-			want = append(want, w.model.records[i].Key)
+			want = append(want, w.model.records[i].entry())
 		}
 	}
 	snapshot := w.log.Newest()
 	if n := w.log.Count(snapshot, filter); n != len(want) {
 		w.t.Fatalf("count %d, want %d", n, len(want))
 	}
-	var got []string
+	var got []broadcast.Entry
 	for at, more := snapshot, true; more; {
 		var page []broadcast.Entry
 		page, at, more = w.log.Page(at, snapshot, filter, 1+w.r.IntN(50), 1+w.r.IntN(5000))
-		for _, e := range page {
-			got = append(got, e.Key)
-		}
-		if w.limits.Records == 0 && w.limits.Bytes == 0 && w.r.IntN(2) == 0 {
+		got = append(got, page...)
+		if w.limits.Records == 0 && w.limits.Bytes == 0 && len(w.model.records) < 2000 && w.r.IntN(2) == 0 {
 			w.append() // the walk still shows its own moment
 		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		w.t.Fatalf("list (-want +got):\n%s", diff)
+	if !slices.Equal(want, got) {
+		w.t.Fatalf("list (-want +got):\n%s", cmp.Diff(want, got))
 	}
 }
 
 func (w *world) get() {
-	key := fmt.Sprint("k", w.r.IntN(200))
+	key := fmt.Sprint("k", w.r.IntN(w.keys))
 	want := -1
 	for i := w.model.low; i < len(w.model.records); i++ {
 		if w.model.records[i].Key == key && w.model.latestAsOf(i, len(w.model.records)) {
@@ -323,8 +347,8 @@ func (w *world) get() {
 	switch {
 	case ok != (want >= 0):
 		w.t.Fatalf("get %s: found %v, want %v", key, ok, want >= 0)
-	case ok && got.Offset != w.model.records[want].Offset:
-		w.t.Fatalf("get %s: offset %d, want %d", key, got.Offset, w.model.records[want].Offset)
+	case ok && got != w.model.records[want].entry():
+		w.t.Fatalf("get %s (-want +got):\n%s", key, cmp.Diff(w.model.records[want].entry(), got))
 	}
 }
 

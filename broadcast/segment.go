@@ -1,63 +1,53 @@
 package broadcast
 
 import (
+	"slices"
 	"sort"
 	"sync/atomic"
 )
 
-// A segment is closed when it has this many entries or this many bytes of values, whichever comes
-// first: the unit in which frames are made and dropped, and the most that one slow reader pins.
+// A segment is closed when it has this many entries, this many bytes of values or texts in this many
+// chunks, whichever comes first: the unit in which frames are made and dropped, and the most that one
+// slow reader pins.
 const (
 	segmentEntries = 256
 	segmentBytes   = 1 << 20
+	segmentChunks  = 16
 )
 
 // maxViews is how many views a log can have.
 const maxViews = 16
 
-type kind uint8
-
-const (
-	kindRecord    kind = iota
-	kindTombstone      // supersedes the key's earlier records; never delivered
-	kindMark           // only moves its partition's offset on
-)
-
-// entry is what stands at one position. Once published, only the atomic fields change.
-type entry struct {
-	key, value string
-	offset     int64
-	time       int64  // of publishing, Unix milliseconds
-	prev       uint64 // 1 + position of the key's entry before this one, in any partition; 0 is none
-	// after is the partition's next offset behind this entry. It changes only in a mark, and only
-	// until a record or a tombstone stands behind it, which is when readers come to it.
-	after atomic.Int64
-	// successor is the offset of the key's next entry in the same partition; 0 is none.
-	successor atomic.Int64
-	partition int32
-	since     uint32 // from when its age counts, Unix seconds
-	label     Label
-	kind      kind
-	// scattered is set when the key stands in several partitions, so that successor is not all.
-	scattered atomic.Bool
-}
-
-// weight is the bytes that an entry keeps: a record's key is part of its value.
-func (e *entry) weight() int {
-	if e.kind == kindTombstone {
-		return len(e.key)
-	}
-	return len(e.value)
-}
-
 // segment is a run of consecutive positions.
 type segment struct {
 	base    uint64
 	start   Vector // where a reader stands before the first entry; final when readers come to it
-	bytes   int    // of values; the appender's
+	bytes   int    // of texts; the appender's
 	n       atomic.Int32
+	entries *[segmentEntries]entry // apart, since it has no pointers
+	chunks  [segmentChunks]*byte   // the beginnings of those that hold the entries' texts
 	frames  [maxViews]atomic.Pointer[frames]
-	entries [segmentEntries]entry
+}
+
+func newSegment(base uint64, start Vector) *segment {
+	return &segment{base: base, start: start, entries: new([segmentEntries]entry)}
+}
+
+// hasRoom reports whether a text in a chunk can be the segment's.
+func (s *segment) hasRoom(chunk []byte) bool {
+	return s.chunks[segmentChunks-1] == nil || slices.Contains(s.chunks[:], &chunk[:1][0])
+}
+
+// number returns a chunk's number in the segment, which has room for it.
+func (s *segment) number(chunk []byte) uint8 {
+	first, i := &chunk[:1][0], 0
+	for s.chunks[i] != nil && s.chunks[i] != first {
+		i++
+	}
+	if s.chunks[i] == nil { // or readers may be looking at it
+		s.chunks[i] = first
+	}
+	return uint8(i)
 }
 
 // end is the position behind the last published entry.
@@ -66,17 +56,33 @@ func (s *segment) end() uint64 { return s.base + uint64(s.n.Load()) }
 // at returns the entry at a published position of the segment.
 func (s *segment) at(pos uint64) *entry { return &s.entries[pos-s.base] }
 
+// placed is at with all that belongs to it.
+func (s *segment) placed(pos uint64) placed { return placed{s.at(pos), s, pos} }
+
 // vectorAt returns where a reader stands before pos, which is in the segment or right behind it.
 func (s *segment) vectorAt(pos uint64) Vector {
 	v := s.start.Clone()
 	for i := range int(pos - s.base) {
-		v = v.advance(s.entries[i].partition, s.entries[i].after.Load())
+		v = v.advance(s.entries[i].partition, s.entries[i].after())
 	}
 	return v
 }
 
 // directory lists the retained segments, oldest first. It is replaced, never changed.
 type directory []*segment
+
+// with returns a directory that has a segment more.
+func (d directory) with(s *segment) *directory {
+	more := append(make(directory, 0, len(d)+1), d...)
+	more = append(more, s)
+	return &more
+}
+
+// from returns a directory without the first n segments.
+func (d directory) from(n int) *directory {
+	rest := slices.Clone(d[n:])
+	return &rest
+}
 
 // find returns the segment that holds pos, or nil when it has left or was never there.
 func (d directory) find(pos uint64) *segment {
@@ -88,8 +94,17 @@ func (d directory) find(pos uint64) *segment {
 
 // index is find by number; -1 is nil.
 func (d directory) index(pos uint64) int {
-	if i := len(d) - 1; pos >= d[i].base { // where nearly every reader is
+	last := len(d) - 1
+	switch {
+	case pos >= d[last].base: // where nearly every reader is
+		return last
+	case pos < d[0].base:
+		return -1
+	}
+	// It can not be before this one, and is this one where all are full.
+	i := int((pos - d[0].base) / segmentEntries)
+	if pos < d[i+1].base {
 		return i
 	}
-	return sort.Search(len(d), func(i int) bool { return d[i].base > pos }) - 1
+	return i + sort.Search(last-i, func(n int) bool { return d[i+n+1].base > pos })
 }

@@ -3,7 +3,6 @@ package broadcast
 import (
 	"errors"
 	"fmt"
-	"math"
 )
 
 // maxRunBytes is how much one [Subscription.Next] returns at the most, unless one frame is larger:
@@ -192,7 +191,7 @@ func (s *Subscription) nextOf(segment *segment, end uint64) Run {
 		end = min(end, s.snapshot)
 	}
 	for ; s.pos < end; s.pass(segment) {
-		if s.wants(segment.at(s.pos)) {
+		if s.wants(segment.placed(s.pos)) {
 			break
 		}
 	}
@@ -209,27 +208,27 @@ func (s *Subscription) nextOf(segment *segment, end uint64) Run {
 	}
 	from := s.pos
 	for bytes := 0; s.pos < end && bytes < maxRunBytes; s.pass(segment) {
-		e := segment.at(s.pos)
+		e := segment.placed(s.pos)
 		if e.kind != kindRecord {
 			continue
 		}
 		if !s.wants(e) {
 			break
 		}
-		bytes += len(e.value)
+		bytes += int(e.size)
 	}
 	return view.run(segment, int(from-segment.base), int(s.pos-segment.base)).trim()
 }
 
 // wants reports whether an entry is delivered to this reader.
-func (s *Subscription) wants(e *entry) bool {
+func (s *Subscription) wants(e placed) bool {
 	switch {
 	case e.kind != kindRecord || !s.filter.Matches(e.label):
 		return false
 	case s.pos < s.snapshot:
 		return s.log.latestAsOf(e, s.snapshotAt)
 	case s.resume != nil:
-		return e.offset >= s.resume.At(e.partition)
+		return !e.before(s.resume)
 	}
 	return true
 }
@@ -237,7 +236,7 @@ func (s *Subscription) wants(e *entry) bool {
 // pass moves on behind the entry at the position.
 func (s *Subscription) pass(segment *segment) {
 	e := segment.at(s.pos)
-	s.vector = s.vector.advance(e.partition, e.after.Load())
+	s.vector = s.vector.advance(e.partition, e.after())
 	s.pos++
 }
 
@@ -252,7 +251,7 @@ func (s *Subscription) skipTo(pos uint64) {
 // private renders one frame for this reader alone, with a cursor of its own: the shared one would
 // stand before the cursor that the reader came with.
 func (s *Subscription) private(segment *segment) Run {
-	e := segment.at(s.pos)
+	e := segment.placed(s.pos)
 	s.pass(segment)
 	frame := s.live.render(nil, e.public(), s.vector)
 	return Run{bytes: frame, ends: []uint32{uint32(len(frame))}}
@@ -260,17 +259,15 @@ func (s *Subscription) private(segment *segment) Run {
 
 // newestMatching returns the position from which limit latest states are left to deliver.
 func (s *Subscription) newestMatching(limit int) uint64 {
-	from := s.pos
-	found := s.log.positionsBackward(s.snapshot, func(_ uint64, e *entry) bool {
+	for e := range s.log.backward(s.snapshot) {
 		if e.kind == kindRecord && s.filter.Matches(e.label) && s.log.latestAsOf(e, s.snapshotAt) {
 			limit--
 		}
-		return limit > 0
-	})
-	if limit > 0 || found == math.MaxUint64 {
-		return from
+		if limit == 0 {
+			return e.pos
+		}
 	}
-	return found
+	return s.pos
 }
 
 // firstBehind returns the first position, from the given one up to head, that a cursor does not cover.
@@ -281,7 +278,7 @@ func (d directory) firstBehind(cursor Vector, from, head uint64) uint64 {
 			continue
 		}
 		for pos := max(from, segment.base); pos < min(head, segment.end()); pos++ {
-			if e := segment.at(pos); e.kind != kindMark && e.offset >= cursor.At(e.partition) {
+			if e := segment.at(pos); e.kind != kindMark && !e.before(cursor) {
 				return pos
 			}
 		}

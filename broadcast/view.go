@@ -117,8 +117,8 @@ func (v *View) renderTo(s *segment, f *frames, n int) *rendered {
 	}
 	b := r.bytes
 	for i := r.n; i < n; i++ {
-		e := &s.entries[i]
-		f.cursor = f.cursor.advance(e.partition, e.after.Load())
+		e := s.placed(s.base + uint64(i))
+		f.cursor = f.cursor.advance(e.partition, e.after())
 		if e.kind == kindRecord {
 			b = v.render(b, e.public(), f.cursor)
 		}
