@@ -18,8 +18,9 @@
 //
 // Less formally: the appender writes into the newest segment and publishes the new head. Readers
 // find segments through a directory that is replaced, never changed, and so read what is published
-// without locks. Keys are looked up in an [index] of positions, which holds no keys. What goes out to clients is rendered once per wire format (a [View]), segment by
-// segment, into memory that all readers of the format share.
+// without locks. Keys are looked up in an index of positions, which holds no keys. What goes out to
+// clients is rendered once per wire format (a [View]), segment by segment, into memory that all readers
+// of the format share.
 //
 // The package knows neither Kafka nor HTTP nor payments: keys and values are opaque, a record's
 // [Label] is what filters look at, and a [Vector] of offsets is where a reader stands.

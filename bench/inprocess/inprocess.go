@@ -39,7 +39,7 @@ func Run(payments sample.Payments, in io.Reader, out io.Writer) error {
 		"decode":    process.Handle(measured(func(w Work) error { return decode(payments[:w.Records]) })),
 		"unmarshal": process.Handle(measured(func(w Work) error { return unmarshal(payments[:w.Records]) })),
 		"listen":    process.Handle(listen),
-		"append":    process.Handle(func(a Appends) (AppendTimes, error) { return a.run(payments) }),
+		"append":    process.Handle(func(a Appends) (AllAppendTimes, error) { return a.run(payments) }),
 	})
 }
 

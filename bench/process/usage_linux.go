@@ -22,6 +22,15 @@ func CPU(pid int) (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
+// ThreadCPU returns the CPU time of the thread that calls it; see runtime.LockOSThread.
+func ThreadCPU() (time.Duration, error) {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
+		return 0, fmt.Errorf("read the CPU time of a thread: %w", err)
+	}
+	return time.Duration(t.Nano()), nil
+}
+
 // Memory is what a process holds, in bytes.
 type Memory struct {
 	RSS, Peak int64

@@ -46,9 +46,11 @@ const (
 	AddedP50 Metric = "added_p50_seconds"
 	AddedP99 Metric = "added_p99_seconds"
 
+	// The quantiles are of CPU time.
 	AppendP50  Metric = "append_p50_seconds"
 	AppendP99  Metric = "append_p99_seconds"
 	AppendP999 Metric = "append_p999_seconds"
+	AppendWait Metric = "append_wait_seconds"
 
 	Records       Metric = "records"
 	RecordsPerCPU Metric = "records_per_cpu_second"
