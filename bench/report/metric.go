@@ -46,7 +46,7 @@ const (
 	AddedP50 Metric = "added_p50_seconds"
 	AddedP99 Metric = "added_p99_seconds"
 
-	// The quantiles are of CPU time.
+	// AppendP50 and the others are of CPU time.
 	AppendP50  Metric = "append_p50_seconds"
 	AppendP99  Metric = "append_p99_seconds"
 	AppendP999 Metric = "append_p999_seconds"
