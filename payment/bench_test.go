@@ -26,6 +26,18 @@ func BenchmarkDecode(b *testing.B) {
 			}
 		}
 	})
+	b.Run("append", func(b *testing.B) {
+		b.SetBytes(int64(len(value)))
+		b.ReportAllocs()
+		decoder := payment.Decoder{MaxBytes: 1 << 20}
+		var dst []byte
+		for b.Loop() {
+			var err error
+			if dst, _, err = decoder.Append(dst[:0], value, recordMillis); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("encoding-json", func(b *testing.B) {
 		b.SetBytes(int64(len(value)))
 		b.ReportAllocs()

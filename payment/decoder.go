@@ -53,59 +53,112 @@ func (r *Rejection) Error() string {
 // The error is always a *Rejection. Of several faults it names one, always the same for the same
 // value: the record as a whole before id, currency and amount, in this order.
 func (d Decoder) Decode(value []byte, recordMillis int64) (*paymentpb.Payment, error) {
-	switch {
-	case len(value) == 0:
-		return nil, &Rejection{Reason: "empty"}
-	case d.MaxBytes > 0 && len(value) > d.MaxBytes:
-		return nil, &Rejection{Reason: fmt.Sprintf("larger than %d bytes", d.MaxBytes)}
-	case !utf8.Valid(value):
-		return nil, &Rejection{Reason: "not UTF-8"}
-	}
 	o := openObject(value)
 	defer o.close()
-	f, err := o.read()
+	r, err := d.read(o, recordMillis)
 	if err != nil {
 		return nil, err
 	}
-	processedAt := floorSeconds(recordMillis)
 	p := &paymentpb.Payment{
-		Provider:    provider(o.text(f.provider)),
-		Status:      status(o.text(f.status)),
-		CreatedAt:   processedAt,
-		ProcessedAt: processedAt,
-		Metadata:    o.metadata(),
+		Id:            string(r.id),
+		Provider:      r.provider,
+		Amount:        r.amount,
+		Currency:      r.currency,
+		Status:        r.status,
+		CustomerEmail: string(r.email),
+		CreatedAt:     r.createdAt,
+		ProcessedAt:   r.processedAt,
+		Metadata:      metadata(o.metadata),
 	}
-	if err := setID(p, o, f.id); err != nil {
-		return nil, err
-	}
-	cur, err := setCurrency(p, o, f.currency)
-	if err != nil {
-		return nil, err
-	}
-	if err := setAmount(p, o, f.amount, d.Units, cur); err != nil {
-		return nil, err
-	}
-	p.CustomerEmail = string(o.text(f.email))
-	if seconds, ok := timestamp(o, f.timestamp); ok {
-		p.CreatedAt = seconds
+	if r.hasMinor {
+		p.AmountMinor = new(r.minor)
 	}
 	return p, nil
 }
 
-func setID(p *paymentpb.Payment, o *object, raw rawValue) error {
+// metadata makes a map of the entries, nil of none. All its strings share one allocation.
+func metadata(entries []entry) map[string]string {
+	if len(entries) == 0 {
+		return nil
+	}
+	size := 0
+	for _, e := range entries {
+		size += len(e.name) + len(e.text)
+	}
+	joined := make([]byte, 0, size)
+	for _, e := range entries {
+		joined = append(append(joined, e.name...), e.text...)
+	}
+	texts := string(joined)
+	m := make(map[string]string, len(entries))
+	for _, e := range entries {
+		name, text := len(e.name), len(e.name)+len(e.text)
+		m[texts[:name]] = texts[name:text]
+		texts = texts[text:]
+	}
+	return m
+}
+
+// reading is what a good record says, but for its metadata, which stays in the object. Texts may be
+// parts of the record.
+type reading struct {
+	id, email              []byte
+	provider               paymentpb.Provider
+	status                 paymentpb.PaymentStatus
+	currency               string
+	amount                 float64
+	minor                  int64
+	hasMinor               bool
+	createdAt, processedAt int64
+}
+
+// read reads and checks the value that the object holds. The error is a *Rejection.
+func (d Decoder) read(o *object, recordMillis int64) (r reading, err error) {
+	switch {
+	case len(o.json) == 0:
+		return r, &Rejection{Reason: "empty"}
+	case d.MaxBytes > 0 && len(o.json) > d.MaxBytes:
+		return r, &Rejection{Reason: fmt.Sprintf("larger than %d bytes", d.MaxBytes)}
+	case !utf8.Valid(o.json):
+		return r, &Rejection{Reason: "not UTF-8"}
+	}
+	f, err := o.read()
+	if err != nil {
+		return r, err
+	}
+	if err := r.setID(o, f.id); err != nil {
+		return r, err
+	}
+	cur, err := r.setCurrency(o, f.currency)
+	if err != nil {
+		return r, err
+	}
+	if err := r.setAmount(o, f.amount, d.Units, cur); err != nil {
+		return r, err
+	}
+	r.provider, r.status, r.email = provider(o.text(f.provider)), status(o.text(f.status)), o.text(f.email)
+	r.processedAt = floorSeconds(recordMillis)
+	r.createdAt = r.processedAt
+	if seconds, ok := timestamp(o, f.timestamp); ok {
+		r.createdAt = seconds
+	}
+	return r, nil
+}
+
+func (r *reading) setID(o *object, raw rawValue) error {
 	switch {
 	case raw == nil:
 		return &Rejection{"id", "missing"}
 	case !raw.isString():
 		return &Rejection{"id", "not a string"}
 	}
-	if p.Id = string(o.text(raw)); p.Id == "" {
+	if r.id = o.text(raw); len(r.id) == 0 {
 		return &Rejection{"id", "empty"}
 	}
 	return nil
 }
 
-func setCurrency(p *paymentpb.Payment, o *object, raw rawValue) (currency, error) {
+func (r *reading) setCurrency(o *object, raw rawValue) (currency, error) {
 	switch {
 	case raw == nil:
 		return currency{}, &Rejection{"currency", "missing"}
@@ -116,11 +169,11 @@ func setCurrency(p *paymentpb.Payment, o *object, raw rawValue) (currency, error
 	if !ok {
 		return currency{}, &Rejection{"currency", "not three letters"}
 	}
-	p.Currency = cur.code
+	r.currency = cur.code
 	return cur, nil
 }
 
-func setAmount(p *paymentpb.Payment, o *object, raw rawValue, units Units, cur currency) error {
+func (r *reading) setAmount(o *object, raw rawValue, units Units, cur currency) error {
 	if raw == nil {
 		return &Rejection{"amount", "missing"}
 	}
@@ -138,10 +191,11 @@ func setAmount(p *paymentpb.Payment, o *object, raw rawValue, units Units, cur c
 	if !units.toMajor(&amount, cur) {
 		return &Rejection{"currency", "has no minor unit in ISO 4217"}
 	}
-	p.Amount = amount.float()
+	r.amount = amount.float()
 	amount.shift(cur.digits)
-	if minor, fits := amount.floor(); fits && amount.whole() && cur.hasMinor {
-		p.AmountMinor = &minor
+	minor, fits := amount.floor()
+	if r.hasMinor = fits && amount.whole() && cur.hasMinor; r.hasMinor {
+		r.minor = minor
 	}
 	return nil
 }

@@ -63,8 +63,7 @@ func FuzzDecode(f *testing.F) {
 		if p.GetId() != want.id || p.GetCurrency() != want.currency || p.GetCustomerEmail() != want.email {
 			t.Errorf("got %v, want %+v", p, want)
 		}
-		if diff := cmp.Diff(want.metadata, p.GetMetadata()); diff != "" && !strings.Contains(diff, "\ufffd") {
-			// jx makes three U+FFFD of half a surrogate pair before a whole one, which only names show.
+		if diff := cmp.Diff(want.metadata, p.GetMetadata()); diff != "" {
 			t.Errorf("metadata (-want +got):\n%s", diff)
 		}
 		wantAmount(t, p, decoder.Units, want.amount)

@@ -3,11 +3,7 @@ package payment
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"sync"
-
-	"github.com/go-faster/jx"
 )
 
 // rawValue is a field's JSON text as the record has it, without white space around it; nil for a
@@ -16,137 +12,154 @@ type rawValue []byte
 
 func (v rawValue) isString() bool { return len(v) > 0 && v[0] == '"' }
 
-func (v rawValue) isNumber() bool { return len(v) > 0 && (v[0] == '-' || '0' <= v[0] && v[0] <= '9') }
-
 // fields are the contract's fields in one record but for the metadata, each as its last occurrence
 // has it.
 type fields struct {
 	id, provider, amount, currency, status, email, timestamp rawValue
 }
 
-// object reads one record's value. It is pooled for its scratch space.
-type object struct {
-	json    jx.Decoder
-	escapes bool // whether the value has a backslash anywhere
-
-	// The texts of the metadata's names and values, one after another, and where each ends.
-	texts []byte
-	ends  []int
+// named returns the field of that name, or nil.
+func (f *fields) named(name []byte) *rawValue {
+	switch string(name) {
+	case "id":
+		return &f.id
+	case "provider":
+		return &f.provider
+	case "amount":
+		return &f.amount
+	case "currency":
+		return &f.currency
+	case "status":
+		return &f.status
+	case "customer_email":
+		return &f.email
+	case "timestamp":
+		return &f.timestamp
+	}
+	return nil
 }
 
-// maxPooledScratch keeps the scratch space of an unusual record out of the pool.
-const maxPooledScratch = 16 << 10
+// entry is a name and a value of the metadata, as texts, which may be parts of the record.
+type entry struct {
+	name, text []byte
+}
+
+// object reads one record's value. It is pooled for its scratch space.
+type object struct {
+	json    []byte
+	escapes bool // whether the value has a backslash anywhere
+	// metadata is what was last read of it, in the record's order, equal names included.
+	metadata []entry
+}
+
+// maxPooledEntries keeps the scratch space of an unusual record out of the pool.
+const maxPooledEntries = 256
 
 var objects = sync.Pool{New: func() any { return new(object) }}
 
 // openObject returns an object that reads value, which it borrows until close.
 func openObject(value []byte) *object {
 	o := objects.Get().(*object) //nolint:errcheck,forcetypeassert // New makes nothing else
-	o.json.ResetBytes(value)
+	o.json = value
 	o.escapes = bytes.IndexByte(value, '\\') >= 0
-	o.texts, o.ends = o.texts[:0], o.ends[:0]
 	return o
 }
 
 func (o *object) close() {
-	o.json.ResetBytes(nil)
-	if cap(o.texts)+8*cap(o.ends) > maxPooledScratch {
-		o.texts, o.ends = nil, nil
+	o.json = nil
+	clear(o.metadata) // they would keep the record in memory
+	o.metadata = o.metadata[:0]
+	if cap(o.metadata) > maxPooledEntries {
+		o.metadata = nil
 	}
 	objects.Put(o)
 }
 
 // read checks that the value is one JSON object and nothing else, and finds its fields.
 func (o *object) read() (f fields, err error) {
-	if kind := o.json.Next(); kind != jx.Object && kind != jx.Invalid {
+	const notJSON = "not valid JSON, or nested too deeply"
+	i := space(o.json, 0)
+	if i == len(o.json) {
+		return f, &Rejection{Reason: notJSON}
+	}
+	switch c := o.json[i]; {
+	case c == '{':
+	case c == '[', c == '"', c == '-', '0' <= c && c <= '9', c == 't', c == 'f', c == 'n':
 		return f, &Rejection{Reason: "not a JSON object"}
+	default:
+		return f, &Rejection{Reason: notJSON}
 	}
-	err = o.json.ObjBytes(func(_ *jx.Decoder, name []byte) error {
-		return o.readMember(&f, name)
-	})
-	if err != nil {
-		// jx's own words quote the record.
-		return f, &Rejection{Reason: "not valid JSON, or nested too deeply"}
+	if i = o.readMembers(&f, i); i == malformed {
+		return f, &Rejection{Reason: notJSON}
 	}
-	if err := o.json.Skip(); !errors.Is(err, io.EOF) {
+	if space(o.json, i) != len(o.json) {
 		return f, &Rejection{Reason: "data after the JSON object"}
 	}
 	return f, nil
 }
 
-func (o *object) readMember(f *fields, name []byte) error {
-	var field *rawValue
-	switch string(name) {
-	case "id":
-		field = &f.id
-	case "provider":
-		field = &f.provider
-	case "amount":
-		field = &f.amount
-	case "currency":
-		field = &f.currency
-	case "status":
-		field = &f.status
-	case "customer_email":
-		field = &f.email
-	case "timestamp":
-		field = &f.timestamp
-	case "metadata":
-		o.texts, o.ends = o.texts[:0], o.ends[:0]
-		if o.json.Next() == jx.Object {
-			return o.json.ObjBytes(o.readEntry)
+func (o *object) readMembers(f *fields, i int) int {
+	i, more := open(o.json, i, '}')
+	for more {
+		end, at := name(o.json, i)
+		if end == malformed {
+			return malformed
 		}
-		return o.json.Skip()
-	default:
-		return o.json.Skip()
+		name := o.text(o.json[i:end])
+		if string(name) == "metadata" {
+			i = o.readMetadata(at)
+		} else {
+			i = value(o.json, at, 1)
+		}
+		if i == malformed {
+			return malformed
+		}
+		if field := f.named(name); field != nil {
+			*field = o.json[at:i]
+		}
+		i, more = separator(o.json, i, '}')
 	}
-	raw, err := o.json.Raw()
-	*field = rawValue(raw)
-	return err
+	return i
 }
 
-func (o *object) readEntry(_ *jx.Decoder, name []byte) error {
-	o.texts = append(o.texts, name...)
-	o.ends = append(o.ends, len(o.texts))
-	raw, err := o.json.Raw()
-	if err != nil {
-		return err
+func (o *object) readMetadata(i int) int {
+	o.metadata = o.metadata[:0]
+	if i >= len(o.json) || o.json[i] != '{' {
+		return value(o.json, i, 1)
 	}
-	o.appendText(rawValue(raw))
-	o.ends = append(o.ends, len(o.texts))
-	return nil
+	i, more := open(o.json, i, '}')
+	for more {
+		end, at := name(o.json, i)
+		if end == malformed {
+			return malformed
+		}
+		name := o.text(o.json[i:end])
+		if i = value(o.json, at, 2); i == malformed {
+			return malformed
+		}
+		o.metadata = append(o.metadata, entry{name, o.entryText(o.json[at:i])})
+		i, more = separator(o.json, i, '}')
+	}
+	return i
 }
 
-// appendText adds to texts what metadata has for a value: a string's content, nothing for null,
-// any other scalar's JSON, compact JSON for what is nested.
-func (o *object) appendText(raw rawValue) {
+// entryText is what metadata has for a value: a string's content, nothing for null, any other
+// scalar's JSON, compact JSON for what is nested.
+func (o *object) entryText(raw rawValue) []byte {
 	switch raw[0] {
 	case '"':
-		o.texts = append(o.texts, o.text(raw)...)
+		return o.text(raw)
 	case 'n':
+		return nil
 	case '{', '[':
+		if !bytes.ContainsAny(raw, " \t\r\n") {
+			return raw // compact already
+		}
 		var nested bytes.Buffer
 		_ = json.Compact(&nested, raw) // It is valid JSON.
-		o.texts = append(o.texts, nested.Bytes()...)
-	default:
-		o.texts = append(o.texts, raw...)
+		return nested.Bytes()
 	}
-}
-
-// metadata is the last metadata that was read, nil if there was none in it. All its strings share
-// one allocation.
-func (o *object) metadata() map[string]string {
-	if len(o.ends) == 0 {
-		return nil
-	}
-	texts, start := string(o.texts), 0
-	entries := make(map[string]string, len(o.ends)/2)
-	for i := 0; i < len(o.ends); i += 2 {
-		name, value := o.ends[i], o.ends[i+1]
-		entries[texts[start:name]] = texts[name:value]
-		start = value
-	}
-	return entries
+	return raw
 }
 
 // text returns what a JSON string says, nil for any other value. It may borrow from raw.
@@ -157,18 +170,15 @@ func (o *object) text(raw rawValue) []byte {
 	if inner := raw[1 : len(raw)-1]; !o.escapes || bytes.IndexByte(inner, '\\') < 0 {
 		return inner
 	}
-	// Not jx, which makes three U+FFFD of half a surrogate pair before a whole one.
 	var text string
 	_ = json.Unmarshal(raw, &text) // It is valid JSON.
 	return []byte(text)
 }
 
 // number returns the text of a JSON number, also of one inside a string. It may borrow from raw.
-func (o *object) number(raw rawValue) (number []byte, ok bool) {
-	if raw.isNumber() {
-		return raw, true
+func (o *object) number(raw rawValue) (text []byte, ok bool) {
+	if raw.isString() {
+		raw = o.text(raw)
 	}
-	text := rawValue(o.text(raw))
-	// json.Valid allows white space, also at the end.
-	return text, text.isNumber() && text[len(text)-1] > ' ' && json.Valid(text)
+	return raw, number(raw, 0) == len(raw) // malformed is no length
 }

@@ -22,15 +22,18 @@ func timestamp(o *object, raw rawValue) (seconds int64, ok bool) {
 			d.shift(-3)
 		}
 		seconds, _ = d.floor()
-	} else {
-		// RFC 3339 allows "t" and "z", time.Parse does not.
-		t, err := time.Parse(time.RFC3339, string(bytes.ToUpper(o.text(raw))))
-		if err != nil {
-			return 0, false
-		}
-		seconds = t.Unix()
+	} else if seconds, ok = rfc3339(o.text(raw)); !ok {
+		return 0, false
 	}
 	return seconds, seconds > 0 && seconds <= maxSeconds
+}
+
+func rfc3339(text []byte) (seconds int64, ok bool) {
+	if bytes.ContainsAny(text, "tz") { // RFC 3339 allows them, time.Parse does not
+		text = bytes.ToUpper(text)
+	}
+	t, err := time.Parse(time.RFC3339, string(text))
+	return t.Unix(), err == nil
 }
 
 // floorSeconds turns Unix milliseconds into seconds, rounded down also before 1970.
