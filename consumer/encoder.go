@@ -1,10 +1,8 @@
 package consumer
 
 import (
-	"encoding/binary"
 	"errors"
-
-	"google.golang.org/protobuf/proto"
+	"slices"
 
 	"paystream/broadcast"
 	"paystream/gen/payment"
@@ -17,8 +15,10 @@ import (
 const arenaBytes = 64 << 10
 
 // Label returns what filters go by: the provider and the status, as one number.
-func Label(p *paymentpb.Payment) broadcast.Label {
-	return broadcast.Label(uint8(p.GetProvider())*8 + uint8(p.GetStatus()))
+func Label(p *paymentpb.Payment) broadcast.Label { return label(p.GetProvider(), p.GetStatus()) }
+
+func label(provider paymentpb.Provider, status paymentpb.PaymentStatus) broadcast.Label {
+	return broadcast.Label(uint8(provider)*8 + uint8(status))
 }
 
 // encoder makes log records of Kafka's. It is used by one goroutine.
@@ -34,13 +34,12 @@ type encoder struct {
 type extent struct {
 	record   int
 	from, to int
-	key, end int // of the id; 0, 0 is one that could not be found
+	key, end int // of the id
 }
-
-var encoding = proto.MarshalOptions{Deterministic: true}
 
 // encode appends what is to be logged of the records.
 func (e *encoder) encode(dst []broadcast.Record, partition int32, records []record) []broadcast.Record {
+	dst = slices.Grow(dst, len(records))
 	for i := range records {
 		r := &records[i]
 		if r.value == nil {
@@ -49,21 +48,15 @@ func (e *encoder) encode(dst []broadcast.Record, partition int32, records []reco
 			}
 			continue
 		}
-		p, err := e.decoder.Decode(r.value, r.time)
+		from := len(e.arena)
+		arena, p, err := e.decoder.Append(e.arena, r.value, r.time)
 		if err != nil {
 			e.reject(partition, r.offset, err)
 			continue
 		}
-		from := len(e.arena)
-		arena, err := encoding.MarshalAppend(e.arena, p)
-		if err != nil { // of a text that is not UTF-8, which the decoder does not let through
-			e.reject(partition, r.offset, &payment.Rejection{Reason: "can not be encoded"})
-			continue
-		}
 		e.arena = arena
-		key, end := idIn(e.arena[from:])
-		e.spans = append(e.spans, extent{record: len(dst), from: from, to: len(e.arena), key: from + key, end: from + end})
-		dst = append(dst, broadcast.Record{Key: p.GetId(), Offset: r.offset, Time: r.time, Label: Label(p)})
+		e.spans = append(e.spans, extent{record: len(dst), from: from, to: len(arena), key: p.ID[0], end: p.ID[1]})
+		dst = append(dst, broadcast.Record{Offset: r.offset, Time: r.time, Label: label(p.Provider, p.Status)})
 		if len(e.arena) >= arenaBytes {
 			e.flush(dst)
 		}
@@ -76,10 +69,7 @@ func (e *encoder) encode(dst []broadcast.Record, partition int32, records []reco
 func (e *encoder) flush(dst []broadcast.Record) {
 	text := string(e.arena)
 	for _, s := range e.spans {
-		dst[s.record].Value = text[s.from:s.to]
-		if s.key < s.end {
-			dst[s.record].Key = text[s.key:s.end]
-		}
+		dst[s.record].Key, dst[s.record].Value = text[s.key:s.end], text[s.from:s.to]
 	}
 	e.arena, e.spans = e.arena[:0], e.spans[:0]
 	if cap(e.arena) > 16*arenaBytes {
@@ -93,18 +83,4 @@ func (e *encoder) reject(partition int32, offset int64, err error) {
 		why = &payment.Rejection{Reason: "can not be decoded"}
 	}
 	e.bad(partition, offset, why)
-}
-
-// idIn returns where in an encoded payment its id lies: it is field 1, so it
-// comes first.
-func idIn(b []byte) (from, to int) {
-	const tag = 1<<3 | 2 // field 1, length-delimited
-	if len(b) == 0 || b[0] != tag {
-		return 0, 0
-	}
-	size, n := binary.Uvarint(b[1:])
-	if n <= 0 || size > uint64(len(b)-1-n) {
-		return 0, 0
-	}
-	return 1 + n, 1 + n + int(size)
 }

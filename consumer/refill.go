@@ -27,7 +27,8 @@ type queue struct {
 	at, end   int64 // where to fetch next, and where to stop
 	encoder   *encoder
 
-	records []broadcast.Record // fetched and not appended
+	memory  []broadcast.Record // of what the last fetch brought
+	records []broadcast.Record // of that, what is not appended
 	// late is what a fetch brought of what came after the end.
 	late broadcast.Batch
 	done bool
@@ -129,7 +130,9 @@ func (r *refill) fetch(ctx context.Context, empty []*queue) (moved bool, wait ti
 
 // accept takes what was read of a partition into its queue.
 func (r *refill) accept(ctx context.Context, q *queue, got *fetched) {
-	records := q.encoder.encode(nil, q.partition, got.records)
+	clear(q.memory) // nothing of it is left
+	q.memory = q.encoder.encode(q.memory[:0], q.partition, got.records)
+	records := q.memory
 	i := len(records)
 	if got.next > q.end {
 		i, _ = slices.BinarySearchFunc(records, q.end, func(r broadcast.Record, end int64) int {
