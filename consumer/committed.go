@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,8 +18,6 @@ const (
 	// patience is how much longer than maxWait an answer may take to arrive. A
 	// broker that is half gone neither answers nor hangs up.
 	patience = 10 * time.Second
-	// buffers is how many answers' memory is kept.
-	buffers = 4
 )
 
 // committed reads what is committed, with one fetch per leader.
@@ -29,17 +26,14 @@ const (
 // last offset and the time that a broker has given it. kgo makes records of the
 // answer, leaves aborted ones and markers out, and knows what comes next.
 type committed struct {
-	client       *client
-	decompressor kgo.Decompressor
-	fetches      *atomic.Int64
-	turn         atomic.Uint32
-
-	mu   sync.Mutex
-	free [][]byte
+	client  *client
+	fetches *atomic.Int64
+	turn    atomic.Uint32
+	memory  memories
 }
 
 func newCommitted(c *client, fetches *atomic.Int64) *committed {
-	return &committed{client: c, decompressor: kgo.DefaultDecompressor(), fetches: fetches}
+	return &committed{client: c, fetches: fetches}
 }
 
 func (f *committed) group(_, leader int32) int32 { return leader }
@@ -52,11 +46,13 @@ func (f *committed) fetch(ctx context.Context, leader int32, at []position, hand
 	ctx, cancel := context.WithTimeout(ctx, maxWait+patience)
 	defer cancel()
 	f.fetches.Add(1)
-	answer, buf, err := ask[*kmsg.FetchResponse](ctx, f.client, leader, f.request(at), f.take())
-	if err != nil {
-		return err
+	m := f.memory.take()
+	var answer *kmsg.FetchResponse
+	var err error
+	if answer, m.answer, err = ask[*kmsg.FetchResponse](ctx, f.client, leader, f.request(at), m.answer); err != nil {
+		return err // with the memory lost: see Transport.Request
 	}
-	defer f.give(buf)
+	defer f.memory.give(m)
 	if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
 		return fmt.Errorf("fetch: %w", err)
 	}
@@ -65,7 +61,8 @@ func (f *committed) fetch(ctx context.Context, leader int32, at []position, hand
 		for p := range partitions {
 			asked := slices.IndexFunc(at, func(a position) bool { return a.partition == partitions[p].Partition })
 			if asked >= 0 {
-				handle(f.read(at[asked], &partitions[p]))
+				handle(f.read(at[asked], &partitions[p], m))
+				m.reuse()
 			}
 		}
 	}
@@ -96,13 +93,14 @@ func (f *committed) request(at []position) *kmsg.FetchRequest {
 	return req
 }
 
-// read makes records of what a broker answered about a partition.
-func (f *committed) read(asked position, p *kmsg.FetchResponseTopicPartition) *fetched {
+// read makes records of what a broker answered about a partition, in memory of m.
+func (f *committed) read(asked position, p *kmsg.FetchResponseTopicPartition, m *memory) *fetched {
 	got, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
 		Offset:         asked.offset,
 		IsolationLevel: kgo.ReadCommitted(),
 		Partition:      asked.partition,
-	}, p, f.decompressor, nil)
+		Pools:          []kgo.Pool{&m.slab},
+	}, p, m, nil)
 	out := &fetched{
 		partition: asked.partition, epoch: asked.epoch, next: max(next, asked.offset),
 		end: p.LastStableOffset, high: p.HighWatermark, err: got.Err,
@@ -110,28 +108,9 @@ func (f *committed) read(asked position, p *kmsg.FetchResponseTopicPartition) *f
 	if p.ErrorCode != 0 {
 		out.end, out.high = -1, -1
 	}
-	out.records = make([]record, len(got.Records))
-	for i, r := range got.Records {
-		out.records[i] = record{key: r.Key, value: r.Value, offset: r.Offset, time: r.Timestamp.UnixMilli()}
+	for _, r := range got.Records {
+		m.records = append(m.records, record{key: r.Key, value: r.Value, offset: r.Offset, time: r.Timestamp.UnixMilli()})
 	}
+	out.records = m.records
 	return out
-}
-
-func (f *committed) take() []byte {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.free) == 0 {
-		return nil
-	}
-	buf := f.free[len(f.free)-1]
-	f.free = f.free[:len(f.free)-1]
-	return buf
-}
-
-func (f *committed) give(buf []byte) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if buf != nil && len(f.free) < buffers {
-		f.free = append(f.free, buf)
-	}
 }
