@@ -8,15 +8,23 @@ import (
 	"paystream/payment"
 )
 
-// decode makes a Payment of every record, as the consumer does.
+// arenaBytes is how much encoded payments the consumer gathers.
+const arenaBytes = 64 << 10
+
+// decode makes the encoding of a Payment of every record, as the consumer does.
 func decode(payments sample.Payments) error {
+	var arena []byte
 	for _, p := range payments {
-		got, err := payment.Decoder{}.Decode(p.Value, 1)
-		if err != nil {
+		if len(arena) >= arenaBytes {
+			arena = arena[:0]
+		}
+		var got payment.Encoded
+		var err error
+		if arena, got, err = (payment.Decoder{}).Append(arena, p.Value, 1); err != nil {
 			return err
 		}
-		if got.GetId() != p.Key {
-			return fmt.Errorf("payment %s is taken for %s", p.Key, got.GetId())
+		if id := arena[got.ID[0]:got.ID[1]]; string(id) != p.Key {
+			return fmt.Errorf("payment %s is taken for %s", p.Key, id)
 		}
 	}
 	return nil
