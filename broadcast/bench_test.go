@@ -3,6 +3,7 @@ package broadcast_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -41,6 +42,60 @@ func BenchmarkDelivery(b *testing.B) {
 						}
 						delivered += run.Len()
 					}
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkFrames is the cost of a frame to a sink that takes one at a time.
+func BenchmarkFrames(b *testing.B) {
+	log, view := filled(200)
+	run, err := subscribe(b, log, view, broadcast.Start{Existing: true}).Next()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	bytes := 0
+	for n := 0; n < b.N; n += run.Len() {
+		for frame := range run.Frames() {
+			bytes += len(frame)
+		}
+	}
+}
+
+// BenchmarkSubscribe is the cost of a subscription to what follows, and of asking whether there is any.
+func BenchmarkSubscribe(b *testing.B) {
+	log, view := filled(1000)
+	b.Run("new only", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			subscribe(b, log, view, broadcast.Start{})
+		}
+	})
+	b.Run("ready", func(b *testing.B) {
+		sub := subscribe(b, log, view, broadcast.Start{})
+		b.ReportAllocs()
+		for b.Loop() {
+			sub.Ready()
+		}
+	})
+}
+
+// BenchmarkGet looks up keys that are there and keys that are not.
+func BenchmarkGet(b *testing.B) {
+	const records = 100_000
+	log, _ := filled(records)
+	keys := make([]string, records)
+	for _, prefix := range []string{"k", "none"} {
+		for i := range keys {
+			keys[i] = fmt.Sprint(prefix, i*7919%records)
+		}
+		b.Run(prefix, func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if _, ok := log.Get(keys[i%records]); ok != (prefix == "k") {
+					b.Fatal(keys[i%records])
 				}
 			}
 		})
@@ -117,6 +172,26 @@ func appendWaking(b *testing.B, n int) {
 	cancel()
 	readers.Wait()
 	b.ReportMetric(float64(appending.Nanoseconds())/float64(b.N), "append-ns/op")
+}
+
+// TestAppendHardlyAllocates: what there is goes to segments, chunks and the directory.
+func TestAppendHardlyAllocates(t *testing.T) {
+	const records = 5000
+	log := broadcast.New(broadcast.Limits{Records: 10_000})
+	log.Open(0, 0)
+	payments(log, 0, 20_000)
+	key := strings.Repeat("k", 20)
+	batch := broadcast.Batch{Records: []broadcast.Record{{Key: key, Value: key + strings.Repeat("v", 200)}}, Next: 20_000}
+	n := testing.AllocsPerRun(3, func() {
+		for range records {
+			batch.Records[0].Offset = batch.Next
+			batch.Next++
+			log.Append(batch)
+		}
+	})
+	if n > records/25 {
+		t.Errorf("%v allocations for %d records", n, records)
+	}
 }
 
 // TestDeliveryDoesNotAllocate holds once the frames are made.

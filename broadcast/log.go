@@ -97,7 +97,7 @@ type Log struct {
 // New returns an empty log.
 func New(limits Limits) *Log {
 	l := &Log{limits: limits, entryBytes: math.MaxInt, index: newIndex(), marks: map[int32]*entry{}}
-	l.frames.budget = defaultFrameBytes
+	l.frames.budget = maxFrameBytes
 	if limits.Bytes > 0 {
 		l.frames.budget = min(l.frames.budget, limits.Bytes/4)
 		l.entryBytes = (limits.Bytes - l.frames.budget) / (grace + 1) * grace

@@ -15,7 +15,7 @@ func payments(log *broadcast.Log, from, n int64) (bytes int64) {
 	const batch = 64
 	rest := strings.Repeat("p", 205)
 	for at := from; at < from+n; at += batch {
-		b := broadcast.Batch{Next: at + batch}
+		b := broadcast.Batch{Next: min(at+batch, from+n)}
 		for offset := at; offset < b.Next; offset++ {
 			key := fmt.Sprintf("pay_%016d", offset)
 			b.Records = append(b.Records, broadcast.Record{Key: key, Value: "\n\x18" + key + rest[offset%20:], Offset: offset})

@@ -1,0 +1,123 @@
+package broadcast_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"paystream/broadcast"
+)
+
+// TestFramesAreMadeOnce for all subscriptions of a format that read at about the same speed.
+func TestFramesAreMadeOnce(t *testing.T) {
+	const records = 20_000
+	log := broadcast.New(broadcast.Limits{})
+	log.Open(0, 0)
+	payments(log, 0, records)
+	var rendered [2]int
+	var views [2]*broadcast.View
+	for i := range views {
+		views[i] = log.NewView(func(dst []byte, e broadcast.Entry, _ broadcast.Vector) []byte {
+			rendered[i]++
+			return append(append(dst, e.Value...), e.Value...)
+		})
+	}
+	readAtSpeeds(t, log, views, 40, func(i int) float64 { return 1 - float64(i)/400 })
+	if rendered != [2]int{records, records} {
+		t.Errorf("%v frames were rendered of %d records", rendered, records)
+	}
+}
+
+// BenchmarkFrameCache reads a log of 100,000 payments with 100 subscriptions, half of them in a format of
+// 260 bytes a frame and half in one of 520, at different speeds. It counts how often a frame is rendered.
+func BenchmarkFrameCache(b *testing.B) {
+	const records, subscriptions = 100_000, 100
+	speeds := []struct {
+		name  string
+		speed func(i int) float64 // runs in a round
+	}{
+		{"alike", func(int) float64 { return 1 }},
+		{"within a tenth", func(i int) float64 { return 1 - float64(i)/subscriptions/10 }},
+		{"one to ten", func(i int) float64 { return 1 - 0.9*float64(i)/subscriptions }},
+		{"ten slow ones", func(i int) float64 { return []float64{1, 0.1}[(i/10)/9] }},
+	}
+	for _, s := range speeds {
+		b.Run(s.name, func(b *testing.B) {
+			for b.Loop() {
+				log := broadcast.New(broadcast.Limits{Records: records, Bytes: 64 << 20})
+				log.Open(0, 0)
+				payments(log, 0, records)
+				var rendered [2]int
+				var views [2]*broadcast.View
+				for i, size := range []int{260, 520} {
+					frame := strings.Repeat("f", size)
+					views[i] = log.NewView(func(dst []byte, _ broadcast.Entry, _ broadcast.Vector) []byte {
+						rendered[i]++
+						return append(dst, frame...)
+					})
+				}
+				readAtSpeeds(b, log, views, subscriptions, s.speed)
+				retained := float64(log.Stats().Records)
+				b.ReportMetric(float64(rendered[0])/retained, "renders/small")
+				b.ReportMetric(float64(rendered[1])/retained, "renders/large")
+				b.ReportMetric(float64(log.Stats().FrameBytes)/(1<<20), "MiB")
+			}
+		})
+	}
+}
+
+// readAtSpeeds lets subscriptions read to the end, a run with the probability of their speed each round.
+func readAtSpeeds(b testing.TB, log *broadcast.Log, views [2]*broadcast.View, n int, speed func(int) float64) {
+	b.Helper()
+	r := rand.New(rand.NewPCG(1, 2))
+	subs := map[int]*broadcast.Subscription{}
+	for i := range n {
+		subs[i] = subscribe(b, log, views[i%2], broadcast.Start{Existing: true})
+	}
+	for len(subs) > 0 {
+		for i := range n {
+			if subs[i] == nil || r.Float64() > speed(i) {
+				continue
+			}
+			if run, err := subs[i].Next(); err != nil {
+				b.Fatal(fmt.Errorf("subscription %d: %w", i, err))
+			} else if run.Len() == 0 {
+				delete(subs, i)
+			}
+		}
+	}
+}
+
+// BenchmarkRender is the cost of making frames of about 510 bytes: of a log that is there, and of one that
+// grows by a record at a time.
+func BenchmarkRender(b *testing.B) {
+	const records = 100_000
+	frame := strings.Repeat("f", 520)
+	render := func(dst []byte, e broadcast.Entry, _ broadcast.Vector) []byte {
+		return append(dst, frame[e.Offset%20:]...)
+	}
+	for _, step := range []int{records, 1} {
+		b.Run(fmt.Sprint("step=", step), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				b.StopTimer()
+				log := broadcast.New(broadcast.Limits{})
+				log.Open(0, 0)
+				view := log.NewView(render)
+				sub := subscribe(b, log, view, broadcast.Start{})
+				for at := 0; at < records; at += step {
+					payments(log, int64(at), int64(step))
+					b.StartTimer()
+					for more := true; more; {
+						run, _ := sub.Next()
+						more = run.Len() > 0
+					}
+					b.StopTimer()
+				}
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/records, "ns/frame")
+		})
+	}
+}
