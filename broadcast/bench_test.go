@@ -102,22 +102,38 @@ func BenchmarkGet(b *testing.B) {
 	}
 }
 
-// BenchmarkAppend is the cost of one record in batches of 100, eviction included.
+// BenchmarkAppend is the cost of one record of some 220 bytes in batches of 100, eviction included: all of
+// keys of their own, or each key with four states.
 func BenchmarkAppend(b *testing.B) {
-	log := broadcast.New(broadcast.Limits{Records: 10_000})
-	log.Open(0, 0)
-	keys := make([]string, 5000)
-	for i := range keys {
-		keys[i] = fmt.Sprint("key-", i)
-	}
-	batch := broadcast.Batch{Records: make([]broadcast.Record, 100)}
-	b.ReportAllocs()
-	for n := 0; n < b.N; n += len(batch.Records) {
-		for i := range batch.Records {
-			batch.Records[i] = broadcast.Record{Key: keys[batch.Next%5000], Value: "value", Offset: batch.Next}
-			batch.Next++
-		}
-		log.Append(batch)
+	const window = 100_000
+	rest := strings.Repeat("v", 200)
+	for _, states := range []int64{1, 4} {
+		b.Run(fmt.Sprint("states=", states), func(b *testing.B) {
+			log := broadcast.New(broadcast.Limits{Records: window})
+			log.Open(0, 0)
+			records := make([]broadcast.Record, 3*window)
+			for i := range records {
+				records[i].Value = fmt.Sprintf("%020d%s", int64(i)/states, rest)
+				records[i].Key = records[i].Value[:20]
+			}
+			next := int64(0)
+			add := func() {
+				batch := records[next%int64(len(records)):][:100]
+				for i := range batch {
+					batch[i].Offset = next
+					next++
+				}
+				log.Append(broadcast.Batch{Records: batch, Next: next})
+			}
+			for next < 2*window {
+				add()
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for n := 0; n < b.N; n += 100 {
+				add()
+			}
+		})
 	}
 }
 
