@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"mime"
 	"net/http"
 	"strconv"
@@ -18,7 +19,7 @@ const sseIdle = 15 * time.Second
 
 // serveEventStream answers GET /payments/stream with server-sent events or NDJSON.
 func (s *Server) serveEventStream(w http.ResponseWriter, r *http.Request) {
-	out := &eventSink{directWriter: s.newDirectWriter(w, s.formats.ndjson)}
+	out := &eventSink{ctx: r.Context(), directWriter: s.newDirectWriter(w, s.formats.ndjson)}
 	defer out.close()
 	var idle time.Duration
 	if acceptsSSE(r) {
@@ -53,6 +54,7 @@ func acceptsSSE(r *http.Request) bool {
 // eventSink writes a stream as server-sent events or NDJSON.
 type eventSink struct {
 	directWriter
+	ctx    context.Context //nolint:containedctx // of the request that the sink answers
 	sse    bool
 	opened bool
 }
@@ -63,10 +65,14 @@ func (k *eventSink) open(cursor string) error {
 	}
 	k.headers()
 	k.w.Header().Set(cursorHeader, cursor)
+	if err := k.flush(); err != nil {
+		return err
+	}
+	k.direct(k.ctx)
 	if k.sse {
 		return k.message(idBlock(cursor))
 	}
-	return k.flush()
+	return nil
 }
 
 func (k *eventSink) headers() {

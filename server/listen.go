@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+
+	"paystream/server/h2direct"
 )
 
 // Serve serves on the listener until ctx ends. Then it ends every stream with its cursor, waits up
@@ -24,7 +27,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		if s.cfg.TLSCertFile != "" {
 			served <- srv.ServeTLS(listener, s.cfg.TLSCertFile, s.cfg.TLSKeyFile)
 		} else {
-			served <- srv.Serve(listener)
+			served <- srv.Serve(directListener{listener, s.cfg.WriteTimeout})
 		}
 	}()
 	select {
@@ -61,7 +64,7 @@ func (s *Server) httpServer() (*http.Server, error) {
 	srv.Protocols.SetHTTP2(true)
 	srv.Protocols.SetUnencryptedHTTP2(true)
 	// The settings reach cleartext HTTP/2 too, since they are on the server and not in h2c.
-	err := http2.ConfigureServer(srv, &http2.Server{
+	h2 := &http2.Server{
 		// The default of 250 would queue the pool of a proxy that puts all its clients on few connections.
 		MaxConcurrentStreams: 1000,
 		IdleTimeout:          idleTimeout,
@@ -70,9 +73,27 @@ func (s *Server) httpServer() (*http.Server, error) {
 		PingTimeout:     15 * time.Second,
 		// A stream's own deadline waits in line behind a connection that is stuck; this one does not.
 		WriteByteTimeout: s.cfg.WriteTimeout,
-	})
-	if err != nil {
+	}
+	if err := http2.ConfigureServer(srv, h2); err != nil {
 		return nil, fmt.Errorf("configure HTTP/2: %w", err)
 	}
+	srv.ConnContext = h2direct.Context
+	srv.TLSNextProto[http2.NextProtoTLS] = func(hs *http.Server, c *tls.Conn, handler http.Handler) {
+		h2direct.ServeTLS(h2, hs, c, handler, s.cfg.WriteTimeout)
+	}
 	return srv, nil
+}
+
+// directListener lets streams of cleartext connections be written to directly.
+type directListener struct {
+	net.Listener
+	timeout time.Duration
+}
+
+func (l directListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err //nolint:wrapcheck // net/http looks at it
+	}
+	return h2direct.NewConn(c, l.timeout), nil
 }

@@ -39,7 +39,7 @@ func (h rpc) StreamPayments(ctx context.Context, req *connect.Request[paymentpb.
 	if strings.Contains(req.Header().Get("Content-Type"), "json") {
 		f = h.server.formats.json
 	}
-	out := &rpcSink{directWriter: h.server.newDirectWriter(writerOf(ctx), f), conn: stream.Conn()}
+	out := &rpcSink{directWriter: h.server.newDirectWriter(writerOf(ctx), f), conn: stream.Conn(), ctx: ctx}
 	defer out.close()
 	return h.server.clientError(h.server.stream(ctx, req.Msg, f, out, 0))
 }
@@ -49,6 +49,7 @@ func (h rpc) StreamPayments(ctx context.Context, req *connect.Request[paymentpb.
 type rpcSink struct {
 	directWriter
 	conn connect.StreamingHandlerConn
+	ctx  context.Context //nolint:containedctx // of the call that the sink is for
 }
 
 func (k *rpcSink) open(cursor string) error {
@@ -61,6 +62,7 @@ func (k *rpcSink) open(cursor string) error {
 	if err := k.conn.Send(nil); err != nil { // the headers, flushed
 		return gone(err)
 	}
+	k.direct(k.ctx)
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"paystream/server/h2direct"
 )
 
 // stalls closes streams whose clients take nothing for too long. It looks at all of them now and then,
@@ -23,14 +25,17 @@ type stalls struct {
 // stream is watched it is nil: its request's deadlines hold.
 type writing struct {
 	control *http.ResponseController
-	since   atomic.Int64 // Unix nanoseconds; 0 while nothing is being written
+	stream  atomic.Pointer[h2direct.Stream] // nil where there is none
+	since   atomic.Int64                    // Unix nanoseconds; 0 while nothing is being written
 }
 
 // begin says that a piece is being written; it counts as taken when the next begins, or with end.
-func (w *writing) begin() {
+func (w *writing) begin() time.Time {
+	now := time.Now()
 	if w != nil {
-		w.since.Store(time.Now().UnixNano())
+		w.since.Store(now.UnixNano())
 	}
+	return now
 }
 
 func (w *writing) end() {
@@ -89,10 +94,23 @@ func (s *stalls) closeStuck() {
 	latest := time.Now().Add(-s.timeout)
 	for stream := range s.streams {
 		if since := stream.since.Load(); since != 0 && since < latest.UnixNano() {
-			_ = stream.control.SetWriteDeadline(latest) // fails only with the connection
+			stream.fail(latest)
 		}
 	}
 	if len(s.streams) > 0 {
 		s.look.Reset(s.every())
+	}
+}
+
+// fail makes a write fail that has begun before latest. Where the whole connection is stuck, so does all
+// that is to be written to it.
+func (w *writing) fail(latest time.Time) {
+	_ = w.control.SetWriteDeadline(latest) // fails only with the connection
+	stream := w.stream.Load()
+	if stream == nil {
+		return
+	}
+	if since := stream.WritingSince(); !since.IsZero() && since.Before(latest) {
+		stream.Break()
 	}
 }
