@@ -86,6 +86,14 @@ func (c *Conn) Close() error {
 	return err
 }
 
+// CloseWrite is what net/http calls for a client to see an answer before the connection is reset.
+func (c *Conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite() //nolint:wrapcheck // the connection's own
+	}
+	return nil
+}
+
 type connKey struct{}
 
 // Context returns a context in which handlers find the connection; it is an [http.Server]'s
