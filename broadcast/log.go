@@ -143,6 +143,23 @@ func (l *Log) Append(b Batch) {
 	l.append(b, now).wake()
 }
 
+// AppendAll is Append of several batches, in this order, each of a partition's next records; readers see them
+// together. It is for many batches of a few records each, as a merge of partitions has them: the lock, the
+// eviction and the waking are had once for all.
+func (l *Log) AppendAll(batches []Batch) {
+	l.appendAll(batches, time.Now()).wake()
+}
+
+func (l *Log) appendAll(batches []Batch, now time.Time) woken {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range batches {
+		l.addAll(&batches[i], now)
+	}
+	defer l.evict(now) // as in append
+	return l.publish()
+}
+
 // appendAtOnce bounds how long one append holds the lock, and lets readers see a batch larger than
 // the window before its end pushes its beginning out.
 const appendAtOnce = segmentEntries
@@ -150,6 +167,15 @@ const appendAtOnce = segmentEntries
 func (l *Log) append(b Batch, now time.Time) woken {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if !l.addAll(&b, now) {
+		return woken{}
+	}
+	defer l.evict(now) // when readers have seen the head: the oldest is never behind it
+	return l.publish()
+}
+
+// addAll holds mu and adds a batch. It reports false when there is nothing in it.
+func (l *Log) addAll(b *Batch, now time.Time) bool {
 	for i := range b.Records {
 		r := &b.Records[i]
 		after := r.Offset + 1
@@ -167,12 +193,11 @@ func (l *Log) append(b Batch, now time.Time) woken {
 	}
 	if len(b.Records) == 0 {
 		if b.Next <= l.newest.At(b.Partition) {
-			return woken{}
+			return false
 		}
 		l.mark(b.Partition, b.Next)
 	}
-	defer l.evict(now) // when readers have seen the head: the oldest is never behind it
-	return l.publish()
+	return true
 }
 
 // Newest returns where a reader of everything stands.

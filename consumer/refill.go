@@ -11,7 +11,7 @@ import (
 )
 
 // runRecords bounds one append while refilling.
-const runRecords = 512
+const runRecords = 256
 
 // refill reads the partitions of the start up to where each ended then, merged
 // by Kafka's time. What it holds in memory is what one fetch of each partition
@@ -19,6 +19,8 @@ const runRecords = 512
 type refill struct {
 	c      *Consumer
 	queues []*queue
+	runs   []broadcast.Batch // merged and not appended
+	merged int               // the records in them
 }
 
 // queue is a partition being refilled.
@@ -179,13 +181,16 @@ func (r *refill) merge() bool {
 	for len(h) > 0 {
 		q := h[0]
 		n := h.run()
-		r.c.log.Append(broadcast.Batch{Partition: q.partition, Records: q.records[:n], Next: q.records[n-1].Offset + 1, Replayed: true})
-		r.c.table.update(q.partition, func(p *partition) { p.next = q.records[n-1].Offset + 1 })
+		r.runs = append(r.runs, broadcast.Batch{Partition: q.partition, Records: q.records[:n], Next: q.records[n-1].Offset + 1, Replayed: true})
 		q.records = q.records[n:]
+		if r.merged += n; r.merged >= runRecords {
+			r.append()
+		}
 		if len(q.records) > 0 {
 			heap.Fix(&h, 0)
 			continue
 		}
+		r.append()
 		r.passed(q)
 		if !q.done {
 			return true
@@ -193,6 +198,16 @@ func (r *refill) merge() bool {
 		heap.Pop(&h)
 	}
 	return slices.ContainsFunc(r.queues, func(q *queue) bool { return !q.done })
+}
+
+// append appends what has been merged.
+func (r *refill) append() {
+	r.c.log.AppendAll(r.runs)
+	for _, b := range r.runs {
+		r.c.table.update(b.Partition, func(p *partition) { p.next = b.Next })
+	}
+	clear(r.runs)
+	r.runs, r.merged = r.runs[:0], 0
 }
 
 // byTime is a heap of queues with records, by the time of their first one.
