@@ -95,8 +95,23 @@ func (w *world) open(p int32, first int64) {
 	w.model.next = append(w.model.next, first)
 }
 
-// append adds a random batch: new keys and old, tombstones, holes, nothing at all.
+// append adds a random batch, or some at once.
 func (w *world) append() {
+	if w.r.IntN(4) > 0 {
+		w.log.Append(w.batch())
+	} else {
+		var batches []broadcast.Batch
+		for range w.r.IntN(5) {
+			batches = append(batches, w.batch())
+		}
+		w.log.AppendAll(batches)
+	}
+	w.evicted()
+}
+
+// batch makes a random batch, and enters it in the model: new keys and old, tombstones, holes, nothing
+// at all.
+func (w *world) batch() broadcast.Batch {
 	p := int32(w.r.IntN(len(w.model.next)))
 	next := w.model.next[p]
 	batch := broadcast.Batch{Partition: p}
@@ -122,8 +137,7 @@ func (w *world) append() {
 	}
 	batch.Next = next
 	w.model.next[p] = next
-	w.log.Append(batch)
-	w.evicted()
+	return batch
 }
 
 // value returns a value that has the key in it, near its beginning or not, or does not have it.
