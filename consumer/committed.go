@@ -52,7 +52,9 @@ func (f *committed) fetch(ctx context.Context, leader int32, at []position, hand
 	if answer, m.answer, err = ask[*kmsg.FetchResponse](ctx, f.client, leader, f.request(at), m.answer); err != nil {
 		return err // with the memory lost: see Transport.Request
 	}
-	defer f.memory.give(m)
+	if used := recordBytes(answer); used >= cap(m.answer)/worthKeeping || cap(m.answer) <= smallAnswer {
+		defer f.memory.give(m)
+	}
 	if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
 		return fmt.Errorf("fetch: %w", err)
 	}
@@ -67,6 +69,16 @@ func (f *committed) fetch(ctx context.Context, leader int32, at []position, hand
 		}
 	}
 	return nil
+}
+
+func recordBytes(answer *kmsg.FetchResponse) int {
+	n := 0
+	for t := range answer.Topics {
+		for p := range answer.Topics[t].Partitions {
+			n += len(answer.Topics[t].Partitions[p].RecordBatches)
+		}
+	}
+	return n
 }
 
 func (f *committed) request(at []position) *kmsg.FetchRequest {
