@@ -43,10 +43,18 @@ var (
 
 // formatCursor returns a stream's cursor.
 func formatCursor(f Fingerprint, v broadcast.Vector) string {
-	var scratch [512]byte
-	b := append(scratch[:0], kindCursor)
-	b = append(b, f[:]...)
-	return seal(appendVector(b, v))
+	cursor, _ := appendCursor(nil, nil, f, v)
+	return string(cursor)
+}
+
+// appendCursor appends a stream's cursor. It allocates nothing where dst and raw, in which it works and
+// which it returns, have room.
+func appendCursor(dst, raw []byte, f Fingerprint, v broadcast.Vector) (cursor, _ []byte) {
+	raw = append(raw[:0], kindCursor)
+	raw = append(raw, f[:]...)
+	raw = appendVector(raw, v)
+	raw = binary.BigEndian.AppendUint32(raw, crc32.Checksum(raw, castagnoli))
+	return encoding.AppendEncode(dst, raw), raw
 }
 
 func (s *Server) cursor(v broadcast.Vector) string {

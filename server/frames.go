@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/binary"
+	"sync"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -51,12 +52,22 @@ func (s *Server) newFormats(log *broadcast.Log) formats {
 }
 
 // appendEvent appends an event of a record, or, where e is nil, a heartbeat.
-type appendEvent func(dst []byte, e *broadcast.Entry, eventType, cursor string) []byte
+type appendEvent func(dst []byte, e *broadcast.Entry, eventType string, cursor []byte) []byte
 
-// newFormat makes a format that puts each event into an envelope, or between two strings; one with
-// a prefix is server-sent events, whose blocks carry the cursor in a line of their own, too.
+// newFormat makes a format of framed events.
 func (s *Server) newFormat(log *broadcast.Log, event appendEvent, prefix, suffix []byte, envelope bool) format {
-	frame := func(dst []byte, e *broadcast.Entry, eventType, cursor string) []byte {
+	frame := framing(event, prefix, suffix, envelope)
+	return format{
+		existing:  log.NewView(s.render(frame, typeExisting)),
+		live:      log.NewView(s.render(frame, typeNew)),
+		heartbeat: func(cursor string) []byte { return frame(nil, nil, typeHeartbeat, []byte(cursor)) },
+	}
+}
+
+// framing puts each event into an envelope, or between two strings; a format with a prefix is
+// server-sent events, whose blocks carry the cursor in a line of their own, too.
+func framing(event appendEvent, prefix, suffix []byte, envelope bool) appendEvent {
+	return func(dst []byte, e *broadcast.Entry, eventType string, cursor []byte) []byte {
 		if prefix != nil {
 			dst = appendID(dst, cursor)
 			dst = append(dst, '\n')
@@ -71,20 +82,30 @@ func (s *Server) newFormat(log *broadcast.Log, event appendEvent, prefix, suffix
 		}
 		return append(dst, suffix...)
 	}
-	render := func(eventType string) broadcast.Render {
-		return func(dst []byte, e broadcast.Entry, cursor broadcast.Vector) []byte {
-			return frame(dst, &e, eventType, s.cursor(cursor))
-		}
-	}
-	return format{
-		existing:  log.NewView(render(typeExisting)),
-		live:      log.NewView(render(typeNew)),
-		heartbeat: func(cursor string) []byte { return frame(nil, nil, typeHeartbeat, cursor) },
+}
+
+// working is what a frame is made with.
+type working struct {
+	entry       broadcast.Entry
+	cursor, raw []byte
+}
+
+// render makes the frames of one type of event. It allocates nothing but for dst.
+func (s *Server) render(frame appendEvent, eventType string) broadcast.Render {
+	pool := sync.Pool{New: func() any { return new(working) }}
+	return func(dst []byte, e broadcast.Entry, cursor broadcast.Vector) []byte {
+		w, _ := pool.Get().(*working)
+		defer pool.Put(w)
+		w.entry = e
+		w.cursor, w.raw = appendCursor(w.cursor[:0], w.raw, s.source.Fingerprint(), cursor)
+		dst = frame(dst, &w.entry, eventType, w.cursor)
+		w.entry = broadcast.Entry{} // its strings would keep evicted memory
+		return dst
 	}
 }
 
 // appendID appends the line by which a browser learns its Last-Event-ID.
-func appendID(dst []byte, cursor string) []byte {
+func appendID[Cursor string | []byte](dst []byte, cursor Cursor) []byte {
 	dst = append(dst, "id: "...)
 	return append(dst, cursor...)
 }
@@ -101,7 +122,7 @@ const (
 )
 
 // appendProto writes the event around the payment as the log has it, encoded already.
-func (s *Server) appendProto(b []byte, e *broadcast.Entry, eventType, cursor string) []byte {
+func (s *Server) appendProto(b []byte, e *broadcast.Entry, eventType string, cursor []byte) []byte {
 	if e != nil {
 		b = protowire.AppendTag(b, fieldPayment, protowire.BytesType)
 		b = protowire.AppendString(b, e.Value)
@@ -112,7 +133,7 @@ func (s *Server) appendProto(b []byte, e *broadcast.Entry, eventType, cursor str
 		b = appendIntField(b, fieldPartition, int64(e.Partition))
 		b = appendIntField(b, fieldOffset, e.Offset)
 	}
-	b = appendStringField(b, fieldCursor, cursor)
+	b = protowire.AppendBytes(protowire.AppendTag(b, fieldCursor, protowire.BytesType), cursor)
 	if e != nil {
 		b = appendIntField(b, fieldPublishedAt, e.Time)
 	}

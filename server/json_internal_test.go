@@ -50,7 +50,7 @@ func TestJSONIsProtobufs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(values(t, want), values(t, server.appendJSON(nil, &e, "new", "c"))); diff != "" {
+			if diff := cmp.Diff(valuesOf(t, want), valuesOf(t, server.appendJSON(nil, &e, "new", []byte("c")))); diff != "" {
 				t.Errorf("-protojson +ours:\n%s", diff)
 			}
 		})
@@ -62,13 +62,13 @@ func TestJSONIsProtobufs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(values(t, want), values(t, server.appendJSON(nil, nil, "heartbeat", "c"))); diff != "" {
+		if diff := cmp.Diff(valuesOf(t, want), valuesOf(t, server.appendJSON(nil, nil, "heartbeat", []byte("c")))); diff != "" {
 			t.Errorf("-protojson +ours:\n%s", diff)
 		}
 	})
 }
 
-func values(t *testing.T, b []byte) any {
+func valuesOf(t *testing.T, b []byte) any {
 	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(b))
 	var v any
@@ -93,10 +93,10 @@ func BenchmarkRender(b *testing.B) {
 	for name, event := range map[string]appendEvent{
 		"proto": server.appendProto,
 		"json":  server.appendJSON,
-		"protojson": func(dst []byte, e *broadcast.Entry, eventType, cursor string) []byte {
+		"protojson": func(dst []byte, e *broadcast.Entry, eventType string, cursor []byte) []byte {
 			dst, err := marshalJSON.MarshalAppend(dst, &paymentpb.PaymentEvent{
 				Payment: paymentOf(*e), EventType: eventType, Topic: "payments.raw", Partition: e.Partition,
-				Offset: e.Offset, Cursor: cursor, PublishedAt: e.Time,
+				Offset: e.Offset, Cursor: string(cursor), PublishedAt: e.Time,
 			})
 			if err != nil {
 				b.Fatal(err)
@@ -106,9 +106,10 @@ func BenchmarkRender(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			var frame []byte
+			render := server.render(framing(event, nil, nil, true), typeNew)
 			b.ReportAllocs()
 			for b.Loop() {
-				frame = event(frame[:0], &e, "new", "YyPsNhu1HgKbA_kEswWDBZoOyfE")
+				frame = render(frame[:0], e, broadcast.Vector{1 << 20, 2 << 20, 3 << 20})
 			}
 		})
 	}
