@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
 	"paystream/broadcast"
@@ -17,8 +18,17 @@ const (
 	quick      = time.Second
 )
 
+// gather is up to how many bytes small runs are gathered: those of a filter, which are a frame or two
+// each, of a snapshot with gaps, of payments that come one by one.
+const gather = 64 << 10
+
+var gathered = sync.Pool{New: func() any {
+	b := make([]byte, 0, gather)
+	return &b
+}}
+
 // directWriter writes frames to a stream, in whatever protocol: they are made to stand on the wire as
-// they are. It copies nothing and keeps nothing.
+// they are. Large runs are written from the memory that all subscribers share.
 type directWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
@@ -27,6 +37,7 @@ type directWriter struct {
 	writing *writing         // nil until it is open
 	stream  *h2direct.Stream // where not nil, the way past the HTTP/2 server
 	piece   int
+	small   *[]byte // runs that are gathered; nil where there are none
 }
 
 func (s *Server) newDirectWriter(w http.ResponseWriter, f format) directWriter {
@@ -47,9 +58,43 @@ func (d *directWriter) direct(ctx context.Context) {
 // close is called when the handler has written all that it will.
 func (d *directWriter) close() { d.stalls.forget(d.writing) }
 
-func (d *directWriter) send(run broadcast.Run) error { return d.write(run.Bytes()) }
+func (d *directWriter) send(run broadcast.Run) error {
+	b := run.Bytes()
+	large := len(b) >= gather/4
+	if d.small != nil && (large || len(*d.small)+len(b) > gather) {
+		if err := d.writeSmall(); err != nil {
+			return err
+		}
+	}
+	if large {
+		return d.write(b)
+	}
+	if d.small == nil {
+		d.small, _ = gathered.Get().(*[]byte)
+	}
+	*d.small = append(*d.small, b...)
+	return nil
+}
+
+// writeSmall writes what is gathered. Only then is its memory used again: after an error it may still be
+// read from.
+func (d *directWriter) writeSmall() error {
+	if d.small == nil {
+		return nil
+	}
+	if err := d.write(*d.small); err != nil {
+		return err
+	}
+	*d.small = (*d.small)[:0]
+	gathered.Put(d.small)
+	d.small = nil
+	return nil
+}
 
 func (d *directWriter) flush() error {
+	if err := d.writeSmall(); err != nil {
+		return err
+	}
 	if d.stream != nil {
 		return nil
 	}

@@ -23,7 +23,7 @@ const minHeartbeat = 100 * time.Millisecond
 type sink interface {
 	// open sends the headers and the first cursor.
 	open(cursor string) error
-	// send writes events, each as a message of its own.
+	// send writes events, each as a message of its own, or holds them back until flush.
 	send(run broadcast.Run) error
 	flush() error
 	// heartbeat sends an event without a payment.
@@ -77,12 +77,10 @@ const flushAt = 64 << 10
 // sendAll sends until the subscription has caught up, and what it has sent is on its way.
 func (s *Server) sendAll(ctx context.Context, sub *broadcast.Subscription, out sink, clock *idleClock) error {
 	for unsent := 0; ; {
-		if err := s.mayGoOn(ctx, sub); err != nil {
-			return err
-		}
-		run, err := sub.Next()
+		run, err := s.next(ctx, sub)
 		if err != nil {
-			return s.fellBehind(err)
+			_ = out.flush() // what the cursor in the error is behind; fails only with the connection
+			return err
 		}
 		if run.Len() > 0 {
 			if err := out.send(run); err != nil {
@@ -101,6 +99,17 @@ func (s *Server) sendAll(ctx context.Context, sub *broadcast.Subscription, out s
 			return nil
 		}
 	}
+}
+
+func (s *Server) next(ctx context.Context, sub *broadcast.Subscription) (broadcast.Run, error) {
+	if err := s.mayGoOn(ctx, sub); err != nil {
+		return broadcast.Run{}, err
+	}
+	run, err := sub.Next()
+	if err != nil {
+		return run, s.fellBehind(err)
+	}
+	return run, nil
 }
 
 // mayGoOn returns the error that ends a stream between two writes.
