@@ -52,9 +52,12 @@ func (f *committed) fetch(ctx context.Context, leader int32, at []position, hand
 	if answer, m.answer, err = ask[*kmsg.FetchResponse](ctx, f.client, leader, f.request(at), m.answer); err != nil {
 		return err // with the memory lost: see Transport.Request
 	}
-	if used := recordBytes(answer); used >= cap(m.answer)/worthKeeping || cap(m.answer) <= smallAnswer {
-		defer f.memory.give(m)
-	}
+	more := false
+	defer func() {
+		if more || cap(m.answer) <= smallAnswer {
+			f.memory.give(m)
+		}
+	}()
 	if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
 		return fmt.Errorf("fetch: %w", err)
 	}
@@ -63,22 +66,14 @@ func (f *committed) fetch(ctx context.Context, leader int32, at []position, hand
 		for p := range partitions {
 			asked := slices.IndexFunc(at, func(a position) bool { return a.partition == partitions[p].Partition })
 			if asked >= 0 {
-				handle(f.read(at[asked], &partitions[p], m))
+				got := f.read(at[asked], &partitions[p], m)
+				more = more || got.next < got.end
+				handle(got)
 				m.reuse()
 			}
 		}
 	}
 	return nil
-}
-
-func recordBytes(answer *kmsg.FetchResponse) int {
-	n := 0
-	for t := range answer.Topics {
-		for p := range answer.Topics[t].Partitions {
-			n += len(answer.Topics[t].Partitions[p].RecordBatches)
-		}
-	}
-	return n
 }
 
 func (f *committed) request(at []position) *kmsg.FetchRequest {

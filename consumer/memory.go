@@ -14,10 +14,9 @@ const (
 	keepInflated = 4 << 20
 	// keepRecords is for how many records room is kept with each, 160 bytes and 72.
 	keepRecords = 1 << 14
-	// Memory of which an answer has filled less than one part in so many is not kept: a refill's is of
-	// no use to a consumer that has caught up, whose fetches wait for single records.
-	worthKeeping = 4
-	smallAnswer  = 64 << 10
+	// smallAnswer is the largest answer whose memory is kept when there is nothing more to read at once:
+	// what a refill needs is of no use to fetches that wait for single records.
+	smallAnswer = 256 << 10
 	// fewRecords is for how many there is room at least.
 	fewRecords = 256
 )
