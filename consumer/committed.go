@@ -56,6 +56,8 @@ func (f *committed) fetch(ctx context.Context, leader int32, at []position, hand
 	defer func() {
 		if more || cap(m.answer) <= smallAnswer {
 			f.memory.give(m)
+		} else {
+			f.memory.drop()
 		}
 	}()
 	if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {

@@ -137,3 +137,10 @@ func (l *memories) give(m *memory) {
 		l.free = append(l.free, m)
 	}
 }
+
+// drop lets go of all.
+func (l *memories) drop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.free = nil
+}
