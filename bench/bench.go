@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"paystream/bench/report"
+	"paystream/bench/scaling"
 	"paystream/bench/workload"
 )
 
@@ -30,6 +31,7 @@ type options struct {
 	kafka     string
 	profiles  string
 	root      string
+	scaling   string
 }
 
 func parse(args []string, help io.Writer) (options, error) {
@@ -46,6 +48,7 @@ func parse(args []string, help io.Writer) (options, error) {
 	flags.StringVar(&o.kafka, "kafka", "", "read from the Kafka at this `address`, in place of an embedded broker; its topics are removed at the end")
 	flags.StringVar(&o.profiles, "profiles", "", "write a CPU profile of each run's server to this `folder`; it costs some CPU itself")
 	flags.StringVar(&o.root, "root", "..", "where paystream's sources are")
+	flags.StringVar(&o.scaling, "scaling", "", "measure nothing: write docs/SCALING.md's tables anew from this `file`, which -json has written")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -104,6 +107,9 @@ func bench(ctx context.Context, args []string, out, terminal io.Writer) (err err
 	o, err := parse(args, terminal)
 	if err != nil {
 		return err
+	}
+	if o.scaling != "" {
+		return scaling.Update(filepath.Join(o.root, "docs", "SCALING.md"), o.scaling)
 	}
 	chosen, err := o.chosen()
 	if err != nil {
