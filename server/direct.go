@@ -20,7 +20,7 @@ const (
 
 // gather is up to how many bytes small runs are gathered: those of a filter, which are a frame or two
 // each, of a snapshot with gaps, of payments that come one by one.
-const gather = 64 << 10
+const gather = 32 << 10
 
 var gathered = sync.Pool{New: func() any {
 	b := make([]byte, 0, gather)
