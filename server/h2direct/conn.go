@@ -3,9 +3,8 @@ package h2direct
 import (
 	"context"
 	"net"
-	"net/http"
-	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -19,7 +18,7 @@ const (
 	serverWindow = 1 << 30
 	// Direct frames leave this of a stream's window for its end, and of the connection's for other
 	// answers. Clients give more when half of a window is used; none waits for so little to be left.
-	streamReserve = 4 << 10
+	streamReserve = 8 << 10
 	connReserve   = 16 << 10
 	// maxStreams bounds what is kept of streams; those beyond it are the server's alone.
 	maxStreams = 10000
@@ -40,17 +39,19 @@ type Conn struct {
 	vectors  net.Buffers // the frames
 	rest     net.Buffers // what is left of them
 	since    atomicTime  // since when a write has been under way
+	broken   atomic.Bool // a write is to fail
 
 	// mu guards the accounts of windows; it may be taken while wmu is held, not the reverse.
 	mu            sync.Mutex
-	room          sync.Cond // of mu: a window has grown, or nothing will ever
+	room          sync.Cond // of mu: a window has grown, a stream has begun or ended, or nothing will ever
 	http2         bool
 	window        window
 	streams       map[uint32]*account
 	newest        uint32 // stream
-	initial       int64  // window of new streams
-	frame         int    // the largest frame that the client takes
-	serverWaiting bool
+	initial       window // of new streams
+	frame         int    // the largest frame that may be sent
+	frameNext     int    // that from the server's next acknowledgement of SETTINGS on
+	serverWaiting bool   // for the connection's window
 	closed        bool
 }
 
@@ -60,15 +61,16 @@ type window struct{ client, server int64 }
 // account is what is known of a stream.
 type account struct {
 	window
-	opened bool // its headers have been written; guarded by wmu
-	ended  bool // nothing may follow; guarded by wmu
+	opened bool // its headers have been written
+	ended  bool // nothing may follow
 }
 
 // NewConn returns a connection that a server may be given in place of c. It is closed when the client
 // lets the server send nothing for longer than timeout; 0 is never.
 func NewConn(c net.Conn, timeout time.Duration) *Conn {
-	conn := &Conn{Conn: c, timeout: timeout, initial: initialWindow, frame: initialFrameSize}
-	conn.window = window{client: initialWindow, server: initialWindow}
+	conn := &Conn{Conn: c, timeout: timeout, frame: initialFrameSize, frameNext: initialFrameSize}
+	conn.initial = window{client: initialWindow, server: initialWindow}
+	conn.window = conn.initial
 	conn.boundary.L, conn.room.L = &conn.wmu, &conn.mu
 	return conn
 }
@@ -94,6 +96,27 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
+// SetWriteDeadline does nothing on HTTP/2: the server means its own next write, and would hit a direct
+// one that is under way.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	if c.isHTTP2() {
+		return nil
+	}
+	return c.Conn.SetWriteDeadline(t) //nolint:wrapcheck // the connection's own
+}
+
+func (c *Conn) isHTTP2() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.http2
+}
+
+func (c *Conn) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
 type connKey struct{}
 
 // Context returns a context in which handlers find the connection; it is an [http.Server]'s
@@ -104,58 +127,6 @@ func Context(ctx context.Context, c net.Conn) context.Context {
 	}
 	return ctx
 }
-
-// Stream is a stream whose frames are written directly, by one goroutine.
-type Stream struct {
-	ctx     context.Context //nolint:containedctx // a stream lives as long as the handler's call
-	conn    *Conn
-	id      uint32
-	account *account
-}
-
-// StreamOf returns the stream that a handler answers, ctx being its request's, or nil where it can only be written to through
-// the ResponseWriter: on HTTP/1.1, and where the server is not as we know it.
-func StreamOf(ctx context.Context, w http.ResponseWriter) *Stream {
-	c, ok := ctx.Value(connKey{}).(*Conn)
-	if !ok {
-		return nil
-	}
-	id, ok := streamID(w)
-	if !ok {
-		return nil
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	a := c.streams[id]
-	if a == nil {
-		return nil
-	}
-	return &Stream{ctx: ctx, conn: c, id: id, account: a}
-}
-
-// streamID reads the stream's number, which the server does not tell. A test fails where this does not
-// succeed with the server that is in use.
-func streamID(w http.ResponseWriter) (uint32, bool) {
-	v := reflect.ValueOf(w)
-	for _, field := range []string{"rws", "stream", "id"} {
-		if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
-			return 0, false
-		}
-		if v = v.Elem().FieldByName(field); !v.IsValid() {
-			return 0, false
-		}
-	}
-	if v.Kind() != reflect.Uint32 {
-		return 0, false
-	}
-	return uint32(v.Uint()), true
-}
-
-// WritingSince returns since when a write to the network has been under way; zero is never.
-func (s *Stream) WritingSince() time.Time { return s.conn.since.load() }
-
-// Break makes a write to the network that is under way fail, and the connection with it.
-func (s *Stream) Break() { _ = s.conn.SetWriteDeadline(time.Unix(1, 0)) }
 
 // header is a frame's first nine bytes.
 type header struct {

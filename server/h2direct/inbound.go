@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -99,7 +100,11 @@ func (c *Conn) receive(n int) error {
 func (c *Conn) begin() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.http2 {
+		return // known from TLS
+	}
 	c.http2, c.streams = true, make(map[uint32]*account, 1)
+	_ = c.Conn.SetWriteDeadline(time.Time{}) // fails only with the connection
 }
 
 // frameIn looks at what b begins with, and returns how many bytes of it are done with, 0 where more
@@ -132,17 +137,24 @@ func (c *Conn) frameIn(b []byte) (size int, keep bool, err error) {
 		}
 		return whole, true, c.settings(b[headerSize:whole])
 	case http2.FrameHeaders:
-		c.mu.Lock()
-		if h.stream > c.newest && len(c.streams) < maxStreams { // else a request's trailers
-			c.newest = h.stream
-			c.streams[h.stream] = &account{window: window{client: c.initial, server: c.initial}}
-		}
-		c.mu.Unlock()
+		c.request(h.stream)
 	case http2.FrameRSTStream:
 		c.end(h.stream)
 	}
 	c.in.skip = h.length
 	return headerSize, true, nil
+}
+
+func (c *Conn) request(stream uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if stream <= c.newest {
+		return // its trailers
+	}
+	c.newest = stream
+	if len(c.streams) < maxStreams {
+		c.streams[stream] = &account{window: c.initial}
+	}
 }
 
 // windowUpdate books what a client gives, and writes into the frame how much of it the server is told;
@@ -175,6 +187,8 @@ func (c *Conn) windowUpdate(stream uint32, payload []byte) (keep bool, err error
 	return true, nil
 }
 
+// settings counts what takes from the server at once, and what gives to it only when the server has
+// acknowledged it: until then, a client may hold it to what was.
 func (c *Conn) settings(payload []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -186,24 +200,49 @@ func (c *Conn) settings(payload []byte) error {
 				return nil // the server refuses it
 			}
 			for _, a := range c.streams {
-				a.client += value - c.initial
-				a.server += value - c.initial
-				if a.client > maxWindow {
+				a.server += value - c.initial.server
+				if a.client+value-c.initial.client > maxWindow {
 					return errWindow
 				}
 			}
-			c.initial = value
-			c.room.Broadcast()
+			c.initial.server = value
+			c.setInitial(min(value, c.initial.client))
 		case http2.SettingMaxFrameSize:
-			c.frame = int(min(max(value, initialFrameSize), maxFrame))
+			c.frameNext = int(min(max(value, initialFrameSize), maxFrame))
+			c.frame = min(c.frame, c.frameNext)
 		}
 	}
+	c.room.Broadcast()
 	return nil
+}
+
+// setInitial holds mu.
+func (c *Conn) setInitial(value int64) {
+	for _, a := range c.streams {
+		a.client += value - c.initial.client
+	}
+	c.initial.client = value
+}
+
+// acknowledged holds mu.
+func (c *Conn) acknowledged() {
+	c.setInitial(c.initial.server)
+	c.frame = c.frameNext
+	c.room.Broadcast()
 }
 
 // end forgets a stream that the client has reset.
 func (c *Conn) end(stream uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if a := c.streams[stream]; a != nil {
+		c.ended(stream, a)
+	}
+}
+
+// ended holds mu.
+func (c *Conn) ended(stream uint32, a *account) {
+	a.ended = true
 	delete(c.streams, stream)
+	c.room.Broadcast()
 }

@@ -25,6 +25,7 @@ func ServeTLS(h2 *http2.Server, srv *http.Server, c *tls.Conn, handler http.Hand
 		ctx = h.BaseContext()
 	}
 	conn := NewConn(c, timeout)
+	conn.begin() // the server writes before it has read
 	h2.ServeConn(tlsConn{conn, c}, &http2.ServeConnOpts{
 		Context: Context(ctx, conn), Handler: handler, BaseConfig: srv,
 	})
