@@ -32,7 +32,7 @@ var gathered = sync.Pool{New: func() any {
 type directWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
-	format  format
+	format  *format
 	stalls  *stalls
 	writing *writing         // nil until it is open
 	stream  *h2direct.Stream // where not nil, the way past the HTTP/2 server
@@ -40,7 +40,7 @@ type directWriter struct {
 	small   *[]byte // runs that are gathered; nil where there are none
 }
 
-func (s *Server) newDirectWriter(w http.ResponseWriter, f format) directWriter {
+func (s *Server) newDirectWriter(w http.ResponseWriter, f *format) directWriter {
 	return directWriter{w: w, control: http.NewResponseController(w), format: f, stalls: s.stalls, piece: smallPiece}
 }
 

@@ -36,10 +36,10 @@ type format struct {
 
 // formats are the wire formats of the gateway.
 type formats struct {
-	proto  format // gRPC, gRPC-Web and Connect in protobuf share the envelope and so the frames
-	json   format // the same three in JSON
-	sse    format
-	ndjson format
+	proto  *format // gRPC, gRPC-Web and Connect in protobuf share the envelope and so the frames
+	json   *format // the same three in JSON
+	sse    *format
+	ndjson *format
 }
 
 func (s *Server) newFormats(log *broadcast.Log) formats {
@@ -55,9 +55,9 @@ func (s *Server) newFormats(log *broadcast.Log) formats {
 type appendEvent func(dst []byte, e *broadcast.Entry, eventType string, cursor []byte) []byte
 
 // newFormat makes a format of framed events.
-func (s *Server) newFormat(log *broadcast.Log, event appendEvent, prefix, suffix []byte, envelope bool) format {
+func (s *Server) newFormat(log *broadcast.Log, event appendEvent, prefix, suffix []byte, envelope bool) *format {
 	frame := framing(event, prefix, suffix, envelope)
-	return format{
+	return &format{
 		existing:  log.NewView(s.render(frame, typeExisting)),
 		live:      log.NewView(s.render(frame, typeNew)),
 		heartbeat: func(cursor string) []byte { return frame(nil, nil, typeHeartbeat, []byte(cursor)) },

@@ -27,7 +27,7 @@ func newTestServer() (*Server, *broadcast.Log) {
 }
 
 // rendered returns the one frame that a format makes of a payment at partition 2, offset 3.
-func rendered(t *testing.T, log *broadcast.Log, f format, p *paymentpb.Payment) []byte {
+func rendered(t *testing.T, log *broadcast.Log, f *format, p *paymentpb.Payment) []byte {
 	t.Helper()
 	value, err := proto.Marshal(p)
 	if err != nil {

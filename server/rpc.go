@@ -35,13 +35,17 @@ func (h rpc) ListPayments(ctx context.Context, req *connect.Request[paymentpb.Li
 }
 
 func (h rpc) StreamPayments(ctx context.Context, req *connect.Request[paymentpb.StreamPaymentsRequest], stream *connect.ServerStream[paymentpb.PaymentEvent]) error {
-	f := h.server.formats.proto
-	if strings.Contains(req.Header().Get("Content-Type"), "json") {
-		f = h.server.formats.json
-	}
-	out := &rpcSink{directWriter: h.server.newDirectWriter(writerOf(ctx), f), conn: stream.Conn(), ctx: ctx}
+	out := h.server.newRPCSink(ctx, req.Header().Get("Content-Type"), stream.Conn())
 	defer out.close()
-	return h.server.clientError(h.server.stream(ctx, req.Msg, f, out, 0))
+	return h.server.clientError(h.server.stream(ctx, req.Msg, out.format, out, 0))
+}
+
+func (s *Server) newRPCSink(ctx context.Context, contentType string, conn connect.StreamingHandlerConn) *rpcSink {
+	f := s.formats.proto
+	if strings.Contains(contentType, "json") {
+		f = s.formats.json
+	}
+	return &rpcSink{directWriter: s.newDirectWriter(writerOf(ctx), f), conn: conn, ctx: ctx}
 }
 
 // rpcSink writes a stream of a Connect handler: connect opens and ends it, and in between the frames

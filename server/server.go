@@ -105,35 +105,44 @@ func (s *Server) Handler() http.Handler {
 		mux.Handle("GET /{$}", s.timed(s.cfg.Page))
 		mux.Handle("GET /assets/", s.timed(s.cfg.Page))
 	}
-	return withWriter(s.logPanics(s.withCORS(http.MaxBytesHandler(mux, maxRequestBytes))))
+	return s.logPanics(s.withCORS(http.MaxBytesHandler(mux, maxRequestBytes)))
 }
 
 // timed bounds how long a request may take to arrive and its answer to be taken. A stream lifts both
 // once it is open; what is left on a kept connection is replaced by its next request.
 func (s *Server) timed(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		control, now := http.NewResponseController(w), time.Now()
-		_ = control.SetReadDeadline(now.Add(readTimeout)) // a writer without deadlines has none to keep
-		if s.cfg.WriteTimeout > 0 {
-			_ = control.SetWriteDeadline(now.Add(s.cfg.WriteTimeout))
-		}
+		s.setDeadlines(w)
 		h.ServeHTTP(w, r)
 	})
 }
 
-// logPanics puts a handler's panic into the log, where net/http's own line is not shown.
+func (s *Server) setDeadlines(w http.ResponseWriter) {
+	control, now := http.NewResponseController(w), time.Now()
+	_ = control.SetReadDeadline(now.Add(readTimeout)) // a writer without deadlines has none to keep
+	if s.cfg.WriteTimeout > 0 {
+		_ = control.SetWriteDeadline(now.Add(s.cfg.WriteTimeout))
+	}
+}
+
+// logPanics puts a handler's panic into the log, where net/http's own line is not shown. It is the
+// outermost handler, and hands the ResponseWriter to those behind connect.
 func (s *Server) logPanics(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
-			if p := recover(); p != nil {
-				if p != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
-					s.cfg.Logger.Error("handler panicked", "panic", p, "stack", string(debug.Stack()))
-				}
-				panic(http.ErrAbortHandler)
-			}
-		}()
-		h.ServeHTTP(w, r)
+		defer s.logPanic()
+		h.ServeHTTP(w, withWriter(w, r))
 	})
+}
+
+func (s *Server) logPanic() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+		s.cfg.Logger.Error("handler panicked", "panic", p, "stack", string(debug.Stack()))
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // ready returns the error of a call that comes before the log has caught up, or while draining.
@@ -182,11 +191,9 @@ func compressing() func(http.Handler) http.HandlerFunc {
 
 type writerKey struct{}
 
-// withWriter hands the ResponseWriter to handlers behind connect, which need it for deadlines.
-func withWriter(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), writerKey{}, w)))
-	})
+// withWriter hands the ResponseWriter to handlers behind connect, which write to it directly.
+func withWriter(w http.ResponseWriter, r *http.Request) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), writerKey{}, w))
 }
 
 // writerOf returns the ResponseWriter of a handler's context.

@@ -35,26 +35,45 @@ type sink interface {
 // stream runs one stream until the client goes, the server drains, or the log can not go on. The error
 // is never nil.
 // idleEvery is 0 for protocols that need no idle signs.
-func (s *Server) stream(ctx context.Context, req *paymentpb.StreamPaymentsRequest, f format, out sink, idleEvery time.Duration) error {
-	sub, beat, err := s.subscribe(req, f)
+func (s *Server) stream(ctx context.Context, req *paymentpb.StreamPaymentsRequest, f *format, out sink, idleEvery time.Duration) error {
+	sub, clock, err := s.join(req, f, out, idleEvery)
 	if err != nil {
 		return err
+	}
+	defer s.leave(clock)
+	return s.follow(ctx, sub, out, clock)
+}
+
+// join opens a stream.
+func (s *Server) join(req *paymentpb.StreamPaymentsRequest, f *format, out sink, idleEvery time.Duration) (*broadcast.Subscription, *idleClock, error) {
+	sub, beat, err := s.subscribe(req, f)
+	if err != nil {
+		return nil, nil, err
 	}
 	if n := s.subscribers.Add(1); s.cfg.MaxSubscribers > 0 && n > int64(s.cfg.MaxSubscribers) {
 		s.subscribers.Add(-1)
 		full := connect.NewError(connect.CodeResourceExhausted, errors.New("the gateway has as many subscribers as it may; try again later, or at another gateway"))
 		addRetry(full)
-		return full
+		return nil, nil, full
 	}
-	defer s.subscribers.Add(-1)
 	s.cfg.Logger.Debug("subscriber joined", "subscribers", s.Subscribers())
-	defer s.cfg.Logger.Debug("subscriber left")
-
 	if err := out.open(s.cursor(sub.Vector())); err != nil {
-		return err
+		s.leave(nil)
+		return nil, nil, err
 	}
-	clock := newIdleClock(beat, idleEvery)
-	defer clock.stop()
+	return sub, newIdleClock(beat, idleEvery), nil
+}
+
+func (s *Server) leave(clock *idleClock) {
+	if clock != nil {
+		clock.stop()
+	}
+	s.subscribers.Add(-1)
+	s.cfg.Logger.Debug("subscriber left")
+}
+
+// follow sends what there is, and waits for more.
+func (s *Server) follow(ctx context.Context, sub *broadcast.Subscription, out sink, clock *idleClock) error {
 	for {
 		if err := s.sendAll(ctx, sub, out, clock); err != nil {
 			return err
@@ -114,8 +133,10 @@ func (s *Server) next(ctx context.Context, sub *broadcast.Subscription) (broadca
 
 // mayGoOn returns the error that ends a stream between two writes.
 func (s *Server) mayGoOn(ctx context.Context, sub *broadcast.Subscription) error {
-	if ctx.Err() != nil {
+	select {
+	case <-ctx.Done(): // which costs less than to ask for the error
 		return ctx.Err()
+	default:
 	}
 	if s.isDraining() {
 		return s.drained(sub.Vector())
@@ -133,7 +154,7 @@ func (s *Server) fellBehind(err error) error {
 }
 
 // subscribe checks a request and returns its subscription and how often it wants heartbeats.
-func (s *Server) subscribe(req *paymentpb.StreamPaymentsRequest, f format) (*broadcast.Subscription, time.Duration, error) {
+func (s *Server) subscribe(req *paymentpb.StreamPaymentsRequest, f *format) (*broadcast.Subscription, time.Duration, error) {
 	if err := s.ready(); err != nil {
 		return nil, 0, err
 	}
@@ -203,24 +224,26 @@ type idleClock struct {
 
 func newIdleClock(beat, idle time.Duration) *idleClock {
 	c := &idleClock{beat: beat, idle: idle, timer: time.NewTimer(time.Hour)}
+	c.timer.Stop()
 	c.wrote()
 	return c
 }
 
 // wrote says that something was written just now.
 func (c *idleClock) wrote() {
+	if c.beat == 0 && c.idle == 0 {
+		return
+	}
 	now := time.Now()
 	c.beatAt, c.due = now.Add(c.beat), now.Add(c.idle)
 	c.arm(now)
 }
 
+// arm is not called where neither is owed.
 func (c *idleClock) arm(now time.Time) {
-	switch {
-	case c.beat == 0 && c.idle == 0:
-		c.timer.Stop()
-	case c.idle == 0 || (c.beat != 0 && !c.due.Before(c.beatAt)):
+	if c.idle == 0 || (c.beat != 0 && !c.due.Before(c.beatAt)) {
 		c.timer.Reset(c.beatAt.Sub(now))
-	default:
+	} else {
 		c.timer.Reset(c.due.Sub(now))
 	}
 }

@@ -25,15 +25,19 @@ func withWebText(h http.Handler) http.Handler {
 			h.ServeHTTP(w, r)
 			return
 		}
-		in := r.Clone(r.Context())
-		in.Header.Set("Content-Type", mediaWeb+codec)
-		in.Header.Del("Content-Length") // it was the text's
-		in.ContentLength = -1
-		in.Body = &textReader{body: r.Body}
-		out := &textWriter{ResponseWriter: w, media: mediaWebText + codec}
-		withWriter(h).ServeHTTP(out, in)
-		_ = out.encode() // what was not flushed; fails only with the connection
+		serveWebText(h, w, r, codec)
 	})
+}
+
+func serveWebText(h http.Handler, w http.ResponseWriter, r *http.Request, codec string) {
+	in := r.Clone(r.Context())
+	in.Header.Set("Content-Type", mediaWeb+codec)
+	in.Header.Del("Content-Length") // it was the text's
+	in.ContentLength = -1
+	in.Body = &textReader{body: r.Body}
+	out := &textWriter{ResponseWriter: w, media: mediaWebText + codec}
+	h.ServeHTTP(out, withWriter(out, in))
+	_ = out.encode() // what was not flushed; fails only with the connection
 }
 
 // webTextCodec returns what follows the text variant's name in a media type, such as "+proto".
