@@ -82,7 +82,7 @@ func (s *Server) follow(ctx context.Context, sub *broadcast.Subscription, out si
 		case <-ctx.Done():
 		case <-s.draining:
 		case <-sub.Ready():
-		case <-clock.timer.C:
+		case <-clock.due():
 			if err := clock.tick(out, s.cursor(sub.Vector())); err != nil {
 				return err
 			}
@@ -217,34 +217,43 @@ func heartbeatOf(req *paymentpb.StreamPaymentsRequest) (time.Duration, error) {
 // idleClock says when a stream without events owes its client a sign of life: a heartbeat to a
 // client that asked for it, an idle sign where the protocol has one.
 type idleClock struct {
-	timer       *time.Timer
-	beat, idle  time.Duration // 0 is never
-	beatAt, due time.Time     // due is the idle sign's
+	timer          *time.Timer   // nil where neither is owed
+	beat, idle     time.Duration // 0 is never
+	beatAt, idleAt time.Time
 }
 
 func newIdleClock(beat, idle time.Duration) *idleClock {
-	c := &idleClock{beat: beat, idle: idle, timer: time.NewTimer(time.Hour)}
-	c.timer.Stop()
-	c.wrote()
+	c := &idleClock{beat: beat, idle: idle}
+	if beat != 0 || idle != 0 {
+		c.timer = time.NewTimer(time.Hour)
+		c.wrote()
+	}
 	return c
+}
+
+// due returns the channel that says that tick is to be called, if it ever is.
+func (c *idleClock) due() <-chan time.Time {
+	if c.timer == nil {
+		return nil
+	}
+	return c.timer.C
 }
 
 // wrote says that something was written just now.
 func (c *idleClock) wrote() {
-	if c.beat == 0 && c.idle == 0 {
+	if c.timer == nil {
 		return
 	}
 	now := time.Now()
-	c.beatAt, c.due = now.Add(c.beat), now.Add(c.idle)
+	c.beatAt, c.idleAt = now.Add(c.beat), now.Add(c.idle)
 	c.arm(now)
 }
 
-// arm is not called where neither is owed.
 func (c *idleClock) arm(now time.Time) {
-	if c.idle == 0 || (c.beat != 0 && !c.due.Before(c.beatAt)) {
+	if c.idle == 0 || (c.beat != 0 && !c.idleAt.Before(c.beatAt)) {
 		c.timer.Reset(c.beatAt.Sub(now))
 	} else {
-		c.timer.Reset(c.due.Sub(now))
+		c.timer.Reset(c.idleAt.Sub(now))
 	}
 }
 
@@ -257,9 +266,13 @@ func (c *idleClock) tick(out sink, cursor string) error {
 		return err
 	}
 	err := out.idle(cursor)
-	c.due = now.Add(c.idle)
+	c.idleAt = now.Add(c.idle)
 	c.arm(now)
 	return err
 }
 
-func (c *idleClock) stop() { c.timer.Stop() }
+func (c *idleClock) stop() {
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+}
