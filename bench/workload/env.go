@@ -97,17 +97,16 @@ func call(ctx context.Context, c *process.Child, name string, args, result any) 
 	return c.Call(ctx, name, args, result)
 }
 
-// filled returns a topic that holds the first n payments, the same one each time.
-func (e *Env) filled(ctx context.Context, n, partitions int) (sample.Topic, error) {
-	what := [2]int{n, partitions}
-	if topic, ok := e.topics[what]; ok {
+// filled returns a topic of 3 partitions that holds the first n payments, the same one each time.
+func (e *Env) filled(ctx context.Context, n int) (sample.Topic, error) {
+	if topic, ok := e.topics[[2]int{n, 3}]; ok {
 		return topic, nil
 	}
-	topic := sample.NewTopic(e.newName(), partitions, time.Millisecond, n, time.Now().Add(-time.Second))
+	topic := sample.NewTopic(e.newName(), 3, time.Millisecond, n, time.Now().Add(-time.Second))
 	if err := e.fill(ctx, topic, n); err != nil {
 		return topic, err
 	}
-	e.topics[what] = topic
+	e.topics[[2]int{n, 3}] = topic
 	return topic, nil
 }
 

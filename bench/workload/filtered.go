@@ -65,7 +65,7 @@ func pairGroups() []load.Group {
 }
 
 func (e *Env) filteredRun(ctx context.Context, payments int, groups []load.Group) (report.Metrics, error) {
-	topic, err := e.filled(ctx, payments, 3)
+	topic, err := e.filled(ctx, payments)
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ func (e *Env) newest(subscribers, n int) load.Group {
 }
 
 func (e *Env) grownGateway(ctx context.Context, subscribers, payments int) (report.Metrics, error) {
-	topic, err := e.filled(ctx, e.full(), 3)
+	topic, err := e.filled(ctx, e.full())
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (e *Env) grownGateway(ctx context.Context, subscribers, payments int) (repo
 }
 
 func (e *Env) grownTCP(ctx context.Context, subscribers, payments int) (report.Metrics, error) {
-	topic, err := e.filled(ctx, e.full(), 3)
+	topic, err := e.filled(ctx, e.full())
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func idle() Workload {
 	for _, layout := range layouts {
 		w.Subjects = append(w.Subjects,
 			Subject{Name: waiting(waitPaystream, layout.name), Run: func(ctx context.Context, e *Env) (report.Metrics, error) {
-				topic, err := e.filled(ctx, 0, 3)
+				topic, err := e.filled(ctx, 0)
 				if err != nil {
 					return nil, err
 				}

@@ -39,7 +39,7 @@ func retained() Workload {
 
 func retainedRun(ctx context.Context, e *Env) (report.Metrics, error) {
 	n := e.full()
-	topic, err := e.filled(ctx, n, 3)
+	topic, err := e.filled(ctx, n)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func movingRun(ctx context.Context, e *Env) (report.Metrics, error) {
 
 // retains measures a gateway that keeps n payments and is fed.
 func (e *Env) retains(ctx context.Context, topic sample.Topic, n int, feed sample.Feed) (report.Metrics, error) {
-	none, err := e.filled(ctx, 0, 3)
+	none, err := e.filled(ctx, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func start() Workload {
 }
 
 func startRun(ctx context.Context, e *Env) (report.Metrics, error) {
-	topic, err := e.filled(ctx, e.full(), 3)
+	topic, err := e.filled(ctx, e.full())
 	if err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ const (
 const saturatedSubscribers = 100
 
 func (e *Env) saturatedGateway(ctx context.Context, job load.Job, payments int) (report.Metrics, error) {
-	topic, err := e.filled(ctx, e.full(), 3)
+	topic, err := e.filled(ctx, e.full())
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (e *Env) saturatedGateway(ctx context.Context, job load.Job, payments int) 
 }
 
 func (e *Env) saturatedBaseline(ctx context.Context, kind string, job load.Job, n int) (report.Metrics, error) {
-	topic, err := e.filled(ctx, e.full(), 3)
+	topic, err := e.filled(ctx, e.full())
 	if err != nil {
 		return nil, err
 	}
