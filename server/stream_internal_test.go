@@ -53,7 +53,7 @@ func TestSignsOfLife(t *testing.T) {
 					case <-event:
 						_ = out.send(broadcast.Run{})
 						clock.wrote()
-					case <-clock.timer.C:
+					case <-clock.due():
 						_ = clock.tick(out, "")
 					case <-end:
 						if diff := cmp.Diff(test.want, out.got); diff != "" {
