@@ -116,6 +116,7 @@ test-kafka: web/node_modules ## Run the tests against a real Kafka, downloaded o
 .PHONY: bench
 bench: ## Measure the gateway, and what it is compared with, on this machine (ARGS=-help for more)
 	$(call say,go build bench/)
+	@[[ '$(ARGS)' =~ -(embedded|quick|h(elp)?|scaling|kafka) ]] || internal/kafkatest/fetch.sh || { echo 'without Java: make bench ARGS=-embedded' >&2; exit 1; }
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	$(GO) -C bench build -trimpath -o "$$dir/bench" .; \
 	"$$dir/bench" -root . $(ARGS)

@@ -17,6 +17,7 @@ import (
 	"paystream/bench/report"
 	"paystream/bench/scaling"
 	"paystream/bench/workload"
+	"paystream/internal/kafkatest"
 )
 
 // options are the flags.
@@ -29,6 +30,7 @@ type options struct {
 	markdown  string
 	paystream string
 	kafka     string
+	embedded  bool
 	profiles  string
 	root      string
 	scaling   string
@@ -46,6 +48,7 @@ func parse(args []string, help io.Writer) (options, error) {
 	flags.StringVar(&o.markdown, "markdown", "", "write the tables to this `file` as Markdown")
 	flags.StringVar(&o.paystream, "paystream", "", "measure this `binary`, in place of one built from the sources")
 	flags.StringVar(&o.kafka, "kafka", "", "read from the Kafka at this `address`, in place of an embedded broker; its topics are removed at the end")
+	flags.BoolVar(&o.embedded, "embedded", false, "have no real Kafka for the workload kafka: it is for machines without Java")
 	flags.StringVar(&o.profiles, "profiles", "", "write a CPU profile of each run's server to this `folder`; it costs some CPU itself")
 	flags.StringVar(&o.root, "root", "..", "where paystream's sources are")
 	flags.StringVar(&o.scaling, "scaling", "", "measure nothing: write docs/SCALING.md's tables anew from this `file`, which -json has written")
@@ -124,6 +127,9 @@ func bench(ctx context.Context, args []string, out, terminal io.Writer) (err err
 	line := newProgress(terminal)
 	defer line.clear()
 	e := &workload.Env{Dir: dir, Paystream: o.paystream, Kafka: o.kafka, Profiles: o.profiles, Quick: o.quick}
+	if !o.embedded && !o.quick {
+		e.StartKafka = startKafka
+	}
 	if e.Paystream == "" {
 		line.show("building paystream")
 		if e.Paystream, err = build(ctx, o.root, dir); err != nil {
@@ -146,6 +152,15 @@ func bench(ctx context.Context, args []string, out, terminal io.Writer) (err err
 	results.Took = time.Since(begin)
 	line.clear()
 	return o.write(results, chosen, out)
+}
+
+// startKafka starts a real Kafka.
+func startKafka() (string, func(), error) {
+	k, err := kafkatest.Run()
+	if err != nil {
+		return "", nil, fmt.Errorf("%w (internal/kafkatest/fetch.sh gets it; -embedded goes without)", err)
+	}
+	return k.Plaintext(), k.Close, nil
 }
 
 // runAll runs everything, round after round, each round beginning with another subject.

@@ -17,7 +17,7 @@ import (
 func machine(ctx context.Context, root, kafka string) report.Machine {
 	m := report.Machine{Cores: runtime.NumCPU(), Go: report.Compiler(), Date: time.Now().UTC()}
 	if m.Kafka = kafka; kafka == "" {
-		m.Kafka = "embedded (franz-go's kfake), a process of its own"
+		m.Kafka = "embedded (franz-go's kfake), a process of its own; for the workload kafka a real one"
 	}
 	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		m.CPU = field(b, "model name")

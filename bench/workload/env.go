@@ -24,6 +24,9 @@ type Env struct {
 	Paystream string
 	// Kafka is the address of one that is used in place of the embedded broker; empty is none.
 	Kafka string
+	// StartKafka starts a real Kafka, and returns its address and how to stop it, for the runs that say
+	// nothing without one. Where it is nil they have the same as the others.
+	StartKafka func() (address string, stop func(), err error)
 	// Profiles is a folder for CPU profiles of the servers, one a run; empty is none.
 	Profiles string
 	// Quick makes runs small enough to see that they work; their figures say little.
@@ -38,6 +41,9 @@ type Env struct {
 	created    int
 	began      time.Time
 	profiled   int
+
+	real     *Env // that of a real Kafka
+	stopReal func()
 }
 
 // samples is how many payments there are: as many as any run needs.
@@ -72,8 +78,33 @@ func (e *Env) Open(ctx context.Context) error {
 	return call(ctx, e.broker, "address", process.None{}, &e.brokers)
 }
 
+// onKafka returns what runs share that need a real Kafka.
+func (e *Env) onKafka(ctx context.Context) (*Env, error) {
+	if e.real != nil {
+		return e.real, nil
+	}
+	if e.Kafka != "" || e.StartKafka == nil {
+		return e, nil
+	}
+	address, stop, err := e.StartKafka()
+	if err != nil {
+		return nil, err
+	}
+	r := &Env{Dir: e.Dir, Paystream: e.Paystream, Kafka: address, Profiles: e.Profiles, Quick: e.Quick}
+	if err := r.Open(ctx); err != nil {
+		stop()
+		return nil, err
+	}
+	e.real, e.stopReal = r, stop
+	return r, nil
+}
+
 // Close ends what Open has started. It does so also when ctx has ended.
 func (e *Env) Close(ctx context.Context) {
+	if e.real != nil {
+		e.real.Close(ctx)
+		e.stopReal()
+	}
 	if e.broker == nil {
 		return
 	}

@@ -23,7 +23,8 @@ func kafkaLatency() Workload {
 			Title: "Kafka: from the producer to 10 subscribers, and at the same time to a bare kafka-go consumer",
 			Notes: []string{
 				"The bare consumer is kafka.Reader in a process of its own, which takes the time of each record and does nothing " +
-					"else. Unless `-kafka` names a Kafka, both read from the embedded broker, which says little about Kafka.",
+					"else. Both read from a real Kafka, which is started for these runs alone; with `-embedded` or `-quick` from the " +
+					"embedded broker, which says little about Kafka.",
 			},
 			Columns: []report.Column{
 				{Metric: report.P50, Title: "p50"},
@@ -40,6 +41,10 @@ func kafkaLatency() Workload {
 }
 
 func kafkaRun(ctx context.Context, e *Env) (report.Metrics, error) {
+	e, err := e.onKafka(ctx)
+	if err != nil {
+		return nil, err
+	}
 	topic, err := e.fresh(ctx, 0, few.step())
 	if err != nil {
 		return nil, err

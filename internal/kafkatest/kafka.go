@@ -93,6 +93,12 @@ func Start(t testing.TB, opts ...Option) *Kafka {
 	return k
 }
 
+// Run starts a broker for a program that is no test. The caller closes it.
+func Run(opts ...Option) (*Kafka, error) { return start(opts...) }
+
+// Close ends a broker that [Run] has started, and removes its files.
+func (k *Kafka) Close() { k.close() }
+
 func start(opts ...Option) (*Kafka, error) {
 	var s settings
 	for _, opt := range opts {
