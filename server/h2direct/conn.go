@@ -62,6 +62,7 @@ type window struct{ client, server int64 }
 type account struct {
 	window
 	opened bool // its headers have been written
+	direct bool // it has direct frames, of which the server's view knows nothing
 	ended  bool // nothing may follow
 }
 

@@ -14,5 +14,6 @@
 // more of the client's WINDOW_UPDATEs than it needs: its view of a window grows to serverWindow and no
 // further, or it would overflow in the end. Direct frames leave a reserve in each window, for what the
 // server sends at a stream's end. A DATA frame of the server that the client's window has no room for,
-// since it believes in a window that direct frames have used, waits.
+// since it believes in a window that direct frames have used, is sent in parts, and what the server
+// writes behind it waits. Direct frames of other streams go on.
 package h2direct

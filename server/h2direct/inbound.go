@@ -55,7 +55,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 func (c *Conn) receive(n int) error {
 	in := &c.in
 	b := in.buffer[:n]
-	from, to := 0, 0 // what is passed on moves from from to to
+	from, to := 0, 0 // what is passed on moves between these
 	pass := func(n int) {
 		to += copy(b[to:], b[from:from+n])
 		from += n
@@ -187,8 +187,8 @@ func (c *Conn) windowUpdate(stream uint32, payload []byte) (keep bool, err error
 	return true, nil
 }
 
-// settings counts what takes from the server at once, and what gives to it only when the server has
-// acknowledged it: until then, a client may hold it to what was.
+// settings keeps what counts when the server has acknowledged it: until then, a client may hold it to
+// what was, and frames of the server that go by it may be on their way.
 func (c *Conn) settings(payload []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -206,7 +206,6 @@ func (c *Conn) settings(payload []byte) error {
 				}
 			}
 			c.initial.server = value
-			c.setInitial(min(value, c.initial.client))
 		case http2.SettingMaxFrameSize:
 			c.frameNext = int(min(max(value, initialFrameSize), maxFrame))
 			c.frame = min(c.frame, c.frameNext)

@@ -18,6 +18,7 @@ type outbound struct {
 	header  [headerSize]byte
 	have    int      // bytes of header, which are held back until it is whole
 	left    int      // bytes left of the frame
+	rest    header   // of a DATA frame whose payload goes on in another, as the client did not take all
 	block   bool     // a header block goes on in the next frame
 	opening *account // whose headers have begun
 	number  bool     // within a number of theirs
@@ -57,24 +58,43 @@ func (c *Conn) pass(p []byte) error {
 			at += n
 			continue
 		}
-		if len(p)-at < headerSize {
-			o.have = copy(o.header[:], p[at:])
-			break
-		}
-		h := parseHeader(p[at:])
-		if !c.frameOut(h) {
-			if err := c.send(p[sent:at]); err != nil {
-				return err
+		h, begun := o.rest, at
+		if h.length == 0 {
+			if len(p)-at < headerSize {
+				o.have = copy(o.header[:], p[at:])
+				break
 			}
-			sent = at
-			if err := c.waitForRoom(h); err != nil {
-				return err
+			h = parseHeader(p[at:])
+			at += headerSize
+			if c.frameOut(h) {
+				o.left = h.length
+				continue
 			}
 		}
-		o.left = h.length
-		at += headerSize
+		if err := c.send(p[sent:begun]); err != nil {
+			return err
+		}
+		sent = at
+		if err := c.part(h); err != nil {
+			return err
+		}
 	}
 	return c.send(p[sent:at])
+}
+
+// part writes the header of as much of a DATA frame as the client takes.
+func (c *Conn) part(h header) error {
+	n, err := c.waitForRoom(h)
+	if err != nil {
+		return err
+	}
+	c.out.left, c.out.rest = n, h
+	c.out.rest.length -= n
+	b := appendDataHeader(nil, n, h.stream)
+	if n == h.length {
+		b[4] = byte(h.flags)
+	}
+	return c.send(b)
 }
 
 // frameOut books a frame of the server's, and returns false where the client does not take it yet.
@@ -85,9 +105,10 @@ func (c *Conn) frameOut(h header) bool {
 	ends := h.kind == http2.FrameRSTStream
 	switch h.kind {
 	case http2.FrameData:
-		if !c.takeForServer(h, a) {
+		if c.roomForServer(h, a) < h.length {
 			return false
 		}
+		c.takeForServer(int64(h.length), a)
 		ends = h.flags.Has(http2.FlagDataEndStream)
 	case http2.FrameHeaders:
 		ends = h.flags.Has(http2.FlagHeadersEndStream)
@@ -132,32 +153,28 @@ func (c *Conn) inHeaders(p []byte) {
 	}
 }
 
-// takeForServer holds mu and reports whether there was room for a DATA frame.
-func (c *Conn) takeForServer(h header, a *account) bool {
-	n := int64(h.length)
-	if n > 0 && (c.window.client < n || a != nil && a.client < n) {
-		return false
+// roomForServer holds mu and returns how much of a DATA frame the client takes.
+func (c *Conn) roomForServer(h header, a *account) int {
+	n := min(int64(h.length), c.window.client)
+	if a != nil && a.direct {
+		n = min(n, a.client)
 	}
-	for _, w := range [...]*window{&c.window, a.windowOf()} {
-		if w != nil {
-			w.client -= n
-			w.server -= n
-		}
-	}
-	return true
+	return int(max(n, 0))
 }
 
-// windowOf returns nil of nil.
-func (a *account) windowOf() *window {
-	if a == nil {
-		return nil
+// takeForServer holds mu.
+func (c *Conn) takeForServer(n int64, a *account) {
+	c.window.client -= n
+	c.window.server -= n
+	if a != nil {
+		a.client -= n
+		a.server -= n
 	}
-	return &a.window
 }
 
-// waitForRoom holds wmu, but lets go of it while it waits for the room that a DATA frame of the server's
-// needs: direct frames may have claimed what the client waits for.
-func (c *Conn) waitForRoom(h header) error {
+// waitForRoom holds wmu, but lets go of it while it waits for room for a part of a DATA frame of the
+// server's: direct frames may have claimed what the client waits for. It returns how large the part is.
+func (c *Conn) waitForRoom(h header) (int, error) {
 	c.boundary.Broadcast()
 	c.wmu.Unlock()
 	defer c.wmu.Lock()
@@ -171,17 +188,21 @@ func (c *Conn) waitForRoom(h header) error {
 		c.room.Broadcast()
 	}()
 	for !c.closed {
-		c.acknowledged() // as no acknowledgement comes before this frame
-		if a := c.streams[h.stream]; c.takeForServer(h, a) {
-			if a != nil && h.flags.Has(http2.FlagDataEndStream) {
+		if c.initial.server > c.initial.client {
+			c.acknowledged() // as no acknowledgement comes before this frame
+		}
+		a := c.streams[h.stream]
+		if n := c.roomForServer(h, a); n > 0 {
+			c.takeForServer(int64(n), a)
+			if n == h.length && a != nil && h.flags.Has(http2.FlagDataEndStream) {
 				c.ended(h.stream, a)
 			}
-			return nil
+			return n, nil
 		}
-		c.serverWaiting = c.window.client < int64(h.length)
+		c.serverWaiting = c.window.client <= 0
 		c.room.Wait()
 	}
-	return net.ErrClosed
+	return 0, net.ErrClosed
 }
 
 // send holds wmu. A write that does not end in time goes on as long as the client takes some of it.

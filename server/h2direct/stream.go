@@ -119,6 +119,7 @@ func (s *Stream) claim(n int) (int, error) {
 	n = int(min(int64(n), free))
 	c.window.client -= int64(n)
 	s.account.client -= int64(n)
+	s.account.direct = true
 	return n, nil
 }
 
@@ -209,11 +210,13 @@ func (s *Stream) confirm(n int, err error) (int, int, error) {
 }
 
 // gathered are buffers for connections that do not take several slices at once, as TLS, which would
-// make a record of each.
+// make a record of each, and for what is sooner copied than listed for the kernel.
 var gathered = sync.Pool{New: func() any { return new([]byte) }}
 
+const fewBytes = 2 << 10
+
 func (c *Conn) writeVectors() error {
-	if _, ok := c.Conn.(*net.TCPConn); ok {
+	if _, ok := c.Conn.(*net.TCPConn); ok && (len(c.vectors) > 2 || len(c.vectors[1]) > fewBytes) {
 		c.rest = c.vectors
 		_, err := c.rest.WriteTo(c.Conn)
 		clear(c.vectors)
