@@ -100,7 +100,7 @@ func (s *server) listen(t *testing.T, handler http.Handler, secure bool, timeout
 	s.srv.Protocols.SetHTTP2(true)
 	s.srv.Protocols.SetUnencryptedHTTP2(true)
 	h2 := &http2.Server{MaxConcurrentStreams: 1000, WriteByteTimeout: timeout} //nolint:staticcheck // what server/listen.go uses
-	if err := http2.ConfigureServer(s.srv, h2); err != nil { //nolint:staticcheck // what server/listen.go uses
+	if err := http2.ConfigureServer(s.srv, h2); err != nil {                   //nolint:staticcheck // what server/listen.go uses
 		t.Fatal(err)
 	}
 	s.srv.ConnContext = h2direct.Context
