@@ -139,6 +139,6 @@ func (d *directWriter) writePiece(b []byte) error {
 	if d.stream != nil {
 		return d.stream.Write(b)
 	}
-	_, err := d.w.Write(b) //nolint:gosec // frames; no browser takes them for a page
+	_, err := d.w.Write(b)
 	return err
 }

@@ -47,7 +47,7 @@ func (s *Server) answer(w http.ResponseWriter, message proto.Message, err error)
 		var b []byte
 		if b, err = marshalJSON.Marshal(message); err == nil {
 			w.Header().Set("Content-Type", "application/json")
-			_, _ = w.Write(append(b, '\n')) //nolint:gosec // it is JSON and says so; fails only with the connection
+			_, _ = w.Write(append(b, '\n')) // fails only with the connection
 			return
 		}
 	}

@@ -166,6 +166,6 @@ func (w *textWriter) encode() error {
 	}
 	text := base64.StdEncoding.AppendEncode(w.text[:0], w.plain[:w.have])
 	w.have = 0
-	_, err := w.ResponseWriter.Write(text) //nolint:gosec // no browser takes gRPC-Web for a page
+	_, err := w.ResponseWriter.Write(text)
 	return err
 }
