@@ -109,7 +109,7 @@ func (i *instance) writing(t *testing.T) int {
 	n := 0
 	_, profile := i.goroutines(t)
 	for block := range strings.SplitSeq(strings.TrimSpace(profile), "\n\n") {
-		const stream = "paystream/server.(*Server).stream+"
+		const stream = "paystream/server.(*Server).follow+" // where a stream waits
 		_, frames, _ := strings.Cut(block, "\n#")
 		innermost, _, _ := strings.Cut(frames, "\n")
 		if strings.Contains(block, stream) && !strings.Contains(innermost, stream) {
