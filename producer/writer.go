@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -215,7 +216,8 @@ func (c *call) finish(err error, explain func(error) error) []Result {
 }
 
 // abortable is a transport that fails at once, and for good, when alive is done: kafka-go's writer
-// goes through all its attempts before it closes, but tries an error like context.Canceled once.
+// goes through all its attempts before it closes, but tries an error like context.Canceled once. And it
+// takes a partition that has no leader, as while brokers restart, for what it is, and not for final.
 type abortable struct {
 	kafka.RoundTripper
 	alive context.Context //nolint:containedctx // it is the writer's life, not a call's
@@ -228,5 +230,9 @@ func (a abortable) RoundTrip(ctx context.Context, addr net.Addr, req kafka.Reque
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(a.alive, cancel)() //nolint:contextcheck // of the two, ctx is handed on
-	return a.RoundTripper.RoundTrip(ctx, addr, req)
+	res, err := a.RoundTripper.RoundTrip(ctx, addr, req)
+	if errors.Is(err, protocol.ErrNoLeader) { // to kafka-go this one, of its own, is not temporary
+		return nil, fmt.Errorf("%w: %w", err, kafka.LeaderNotAvailable)
+	}
+	return res, err
 }
