@@ -29,6 +29,99 @@ func TestFramesAreMadeOnce(t *testing.T) {
 	}
 }
 
+// TestFramesOfAFilterAreMadeOnce for all subscriptions with that filter, and lie next to each other.
+func TestFramesOfAFilterAreMadeOnce(t *testing.T) {
+	const records, readers, filters = 1000, 10, 3
+	tests := []struct {
+		name       string
+		unfiltered bool // somebody reads everything first
+		want       int
+	}{
+		{"rendered for the filter", false, records},
+		{"copied where all are there", true, records},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			log := broadcast.New(broadcast.Limits{})
+			log.Open(0, 0)
+			rendered := 0
+			view := log.NewView(func(dst []byte, e broadcast.Entry, _ broadcast.Vector) []byte {
+				rendered++
+				return fmt.Appendf(dst, "%d;", e.Offset)
+			})
+			for i := range int64(records) {
+				r := record(fmt.Sprint("k", i), i)
+				r.Label = broadcast.Label(i % filters)
+				log.Append(broadcast.Batch{Records: []broadcast.Record{r}, Next: i + 1})
+			}
+			if test.unfiltered {
+				everything(t, subscribe(t, log, view, broadcast.Start{Existing: true}))
+			}
+			for i := range filters {
+				want := ""
+				for n := i; n < records; n += filters {
+					want += fmt.Sprintf("%d;", n)
+				}
+				for range readers {
+					sub := subscribe(t, log, view, broadcast.Start{Existing: true, Filter: 1 << i})
+					got, runs := everything(t, sub)
+					if got != want {
+						t.Fatalf("filter %d: got %.40q..., want %.40q...", i, got, want)
+					}
+					if runs > records/256+1 {
+						t.Errorf("filter %d: %d runs", i, runs)
+					}
+				}
+			}
+			if rendered != test.want {
+				t.Errorf("%d frames were rendered, want %d", rendered, test.want)
+			}
+		})
+	}
+}
+
+// everything returns what a subscription has to deliver now, and in how many runs.
+func everything(t *testing.T, sub *broadcast.Subscription) (text string, runs int) {
+	t.Helper()
+	var bytes []byte
+	for {
+		run, err := sub.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if run.Empty() {
+			return string(bytes), runs
+		}
+		bytes, runs = append(bytes, run.Bytes()...), runs+1
+	}
+}
+
+// TestFramesUseWhatEntriesLeave of the log's bytes, and no more.
+func TestFramesUseWhatEntriesLeave(t *testing.T) {
+	const records, limit = 40_000, 64 << 20
+	log := broadcast.New(broadcast.Limits{Bytes: limit})
+	log.Open(0, 0)
+	view := log.NewView(func(dst []byte, e broadcast.Entry, _ broadcast.Vector) []byte {
+		return append(append(dst, e.Value...), e.Value...)
+	})
+	read := func() (entries, frames int) {
+		everything(t, subscribe(t, log, view, broadcast.Start{Existing: true}))
+		stats := log.Stats()
+		if stats.Bytes+stats.FrameBytes > limit {
+			t.Errorf("%d bytes of entries and %d of frames, want at most %d", stats.Bytes, stats.FrameBytes, limit)
+		}
+		return stats.Bytes, stats.FrameBytes
+	}
+	values := payments(log, 0, records)
+	if _, frames := read(); frames < 2*int(values) {
+		t.Errorf("%d bytes of frames are kept, of %d", frames, 2*values)
+	}
+	payments(log, records, 2*records)
+	if entries, frames := read(); frames > limit-entries || frames < limit/4-(1<<20) {
+		t.Errorf("%d bytes of frames are kept beside %d of entries", frames, entries)
+	}
+}
+
 // BenchmarkFrameCache reads a log of 100,000 payments with 100 subscriptions, half of them in a format of
 // 260 bytes a frame and half in one of 520, at different speeds. It counts how often a frame is rendered.
 func BenchmarkFrameCache(b *testing.B) {

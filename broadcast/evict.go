@@ -54,6 +54,9 @@ func (l *Log) evict(now time.Time) {
 		l.dir.Store(dir.from(i))
 		l.frames.drop(dir[:i])
 	}
+	if l.limits.Bytes > 0 { // what is readable behind the oldest entry is not in l.bytes
+		l.frames.allow(max(l.limits.forFrames(), l.limits.Bytes-l.bytes/grace*(grace+1)))
+	}
 }
 
 // exceeded holds mu and reports whether the oldest record has to go. The newest one goes for its

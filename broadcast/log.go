@@ -49,6 +49,9 @@ type Limits struct {
 	Age     time.Duration
 }
 
+// forFrames returns the part of a limit of bytes that frames may take at any time.
+func (l Limits) forFrames() int { return min(maxFrameBytes, l.Bytes/4) }
+
 // Entry is a retained record.
 type Entry struct {
 	Key, Value string
@@ -70,7 +73,6 @@ type Log struct {
 	entryBytes int // the part of Limits.Bytes that entries may take
 	limits     Limits
 	frames     frameCache
-	views      atomic.Int32
 
 	// Published for readers, who take no lock.
 	dir  atomic.Pointer[directory]
@@ -97,10 +99,10 @@ type Log struct {
 // New returns an empty log.
 func New(limits Limits) *Log {
 	l := &Log{limits: limits, entryBytes: math.MaxInt, index: newIndex(), marks: map[int32]*entry{}}
-	l.frames.budget = maxFrameBytes
+	l.frames.allow(maxFrameBytes)
 	if limits.Bytes > 0 {
-		l.frames.budget = min(l.frames.budget, limits.Bytes/4)
-		l.entryBytes = (limits.Bytes - l.frames.budget) / (grace + 1) * grace
+		l.frames.allow(limits.Bytes)
+		l.entryBytes = (limits.Bytes - limits.forFrames()) / (grace + 1) * grace
 	}
 	l.dir.Store(&directory{newSegment(0, nil)})
 	l.starts.Store(&Vector{})

@@ -15,23 +15,40 @@ const (
 	segmentChunks  = 16
 )
 
-// maxViews is how many views a log can have.
-const maxViews = 16
-
 // segment is a run of consecutive positions.
 type segment struct {
 	base    uint64
 	start   Vector // where a reader stands before the first entry; final when readers come to it
 	bytes   int    // of texts; the appender's
 	n       atomic.Int32
-	entries *[segmentEntries]entry // apart, since it has no pointers
-	chunks  [segmentChunks]*byte   // the beginnings of those that hold the entries' texts
-	frames  [maxViews]atomic.Pointer[frames]
+	entries *[segmentEntries]entry    // apart, since it has no pointers
+	chunks  [segmentChunks]*byte      // the beginnings of those that hold the entries' texts
+	frames  atomic.Pointer[[]*frames] // of all views and filters; replaced, never changed; nil is none
 }
 
 func newSegment(base uint64, start Vector) *segment {
 	return &segment{base: base, start: start, entries: new([segmentEntries]entry)}
 }
+
+// find returns a filter's frames in a view, or nil where there are none.
+func (s *segment) find(v *View, filter Filter) *frames {
+	for _, f := range s.allFrames() {
+		if f.view == v && f.filter == filter {
+			return f
+		}
+	}
+	return nil
+}
+
+func (s *segment) allFrames() []*frames {
+	if all := s.frames.Load(); all != nil {
+		return *all
+	}
+	return nil
+}
+
+// setFrames is the frame cache's.
+func (s *segment) setFrames(all []*frames) { s.frames.Store(&all) }
 
 // hasRoom reports whether a text in a chunk can be the segment's.
 func (s *segment) hasRoom(chunk []byte) bool {

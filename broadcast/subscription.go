@@ -162,7 +162,7 @@ func (s *Subscription) Next() (Run, error) {
 		if segment == nil {
 			continue // evicted this very moment: keepUp says so
 		}
-		if run := s.nextOf(segment, min(head, segment.end())); run.Len() > 0 {
+		if run := s.nextOf(segment, min(head, segment.end())); !run.Empty() {
 			return run, nil
 		}
 	}
@@ -209,15 +209,15 @@ func (s *Subscription) nextOf(segment *segment, end uint64) Run {
 	from := s.pos
 	for bytes := 0; s.pos < end && bytes < maxRunBytes; s.pass(segment) {
 		e := segment.placed(s.pos)
-		if e.kind != kindRecord {
-			continue
+		if e.kind != kindRecord || !s.filter.Matches(e.label) {
+			continue // it has an empty frame
 		}
 		if !s.wants(e) {
 			break
 		}
 		bytes += int(e.size)
 	}
-	return view.run(segment, int(from-segment.base), int(s.pos-segment.base)).trim()
+	return view.run(segment, s.filter, int(from-segment.base), int(s.pos-segment.base))
 }
 
 // wants reports whether an entry is delivered to this reader.
@@ -284,25 +284,4 @@ func (d directory) firstBehind(cursor Vector, from, head uint64) uint64 {
 		}
 	}
 	return head
-}
-
-// trim leaves out the empty frames of marks and tombstones.
-func (r Run) trim() Run {
-	ends := r.ends
-	last := r.skip
-	for i, end := range ends {
-		if end == last { // rare: only now is a list of its own worth making
-			kept := append(make([]uint32, 0, len(ends)), ends[:i]...)
-			for _, end := range ends[i:] {
-				if end != last {
-					kept = append(kept, end)
-				}
-				last = end
-			}
-			r.ends = kept
-			break
-		}
-		last = end
-	}
-	return r
 }

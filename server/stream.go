@@ -101,20 +101,20 @@ func (s *Server) sendAll(ctx context.Context, sub *broadcast.Subscription, out s
 			_ = out.flush() // what the cursor in the error is behind; fails only with the connection
 			return err
 		}
-		if run.Len() > 0 {
+		if !run.Empty() {
 			if err := out.send(run); err != nil {
 				return err
 			}
 			clock.wrote()
 		}
 		unsent += len(run.Bytes())
-		if unsent >= flushAt || (run.Len() == 0 && unsent > 0) {
+		if unsent >= flushAt || (run.Empty() && unsent > 0) {
 			if err := out.flush(); err != nil {
 				return err
 			}
 			unsent = 0
 		}
-		if run.Len() == 0 {
+		if run.Empty() {
 			return nil
 		}
 	}
