@@ -183,7 +183,9 @@ func TestTimeout(t *testing.T) {
 	c.mu.Lock()
 	c.stopping = true
 	c.mu.Unlock()
-	c.get("/forever", stalled)
+	// Were the other one first, it would take the whole window, and the server know that there is none.
+	stream := c.get("/forever", stalled)
+	c.until("the reserve is reached", func() bool { return stream.received == window-16<<10 })
 	c.get("/unary?n=300000&piece=100000", stalled)
 	finish(t, "the handler", s.ended)
 	<-c.done
