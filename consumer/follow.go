@@ -35,9 +35,17 @@ type follower struct {
 	c         *Consumer
 	group     int32
 	encoder   *encoder
-	records   []broadcast.Record
 	fruitless int // fetches in a row that brought nothing and took no time
+
+	// Read and not appended yet, a batch for each of got.
+	got     []*fetched
+	batches []broadcast.Batch
+	records []broadcast.Record // of all batches
 }
+
+// togetherRecords is up to how many records of several partitions are appended together: what came in one
+// answer then wakes each subscriber once.
+const togetherRecords = 256
 
 // run returns when ctx ends or the group has no partitions any more.
 func (f *follower) run(ctx context.Context) {
@@ -66,10 +74,15 @@ func (f *follower) fetch(ctx context.Context, at []position) time.Duration {
 	began := time.Now()
 	moved := false
 	err := f.c.fetcher.fetch(ctx, f.group, at, func(got *fetched) {
-		if f.accept(ctx, got) {
-			moved = true
+		if len(got.records) >= togetherRecords {
+			moved = f.append(ctx) || moved
+		}
+		f.accept(got)
+		if len(f.records) >= togetherRecords {
+			moved = f.append(ctx) || moved
 		}
 	})
+	moved = f.append(ctx) || moved
 	if err != nil {
 		if ctx.Err() == nil {
 			f.c.groupFailed(f.group, at, err)
@@ -86,18 +99,35 @@ func (f *follower) fetch(ctx context.Context, at []position) time.Duration {
 	return min(10*time.Millisecond<<min(f.fruitless, 6), maxWait)
 }
 
-// accept appends what was read of a partition and reports whether it moved on.
-func (f *follower) accept(ctx context.Context, got *fetched) bool {
-	before := f.c.table.get(got.partition)
-	f.records = f.encoder.encode(f.records[:0], got.partition, got.records)
-	if got.next > before.next {
-		f.c.log.Append(broadcast.Batch{Partition: got.partition, Records: f.records, Next: got.next})
+// accept takes what was read of a partition.
+func (f *follower) accept(got *fetched) {
+	from := len(f.records)
+	f.records = f.encoder.encode(f.records, got.partition, got.records)
+	got.records = nil
+	f.got = append(f.got, got)
+	f.batches = append(f.batches, broadcast.Batch{Partition: got.partition, Records: f.records[from:], Next: got.next})
+}
+
+// append appends what was accepted, and reports whether any partition moved on.
+func (f *follower) append(ctx context.Context) (moved bool) {
+	switch len(f.batches) {
+	case 0:
+	case 1:
+		f.c.log.Append(f.batches[0]) // some records at a time, as there may be many
+	default:
+		f.c.log.AppendAll(f.batches)
 	}
+	for _, got := range f.got {
+		before := f.c.table.get(got.partition)
+		if f.c.settle(ctx, got, got.next) && got.next > before.next {
+			moved = true
+		}
+	}
+	clear(f.got)
+	clear(f.batches)
 	clear(f.records)
-	if !f.c.settle(ctx, got, got.next) {
-		return false
-	}
-	return got.next > before.next
+	f.got, f.batches, f.records = f.got[:0], f.batches[:0], f.records[:0]
+	return moved
 }
 
 // settle enters what is known of a partition after a fetch: all before next is
