@@ -202,6 +202,9 @@ func (l *Log) addAll(b *Batch, now time.Time) bool {
 	return true
 }
 
+// Wake wakes whoever waits for more, though nothing has come.
+func (l *Log) Wake() { l.readers.take().wake() }
+
 // Newest returns where a reader of everything stands.
 func (l *Log) Newest() Vector {
 	for {

@@ -55,8 +55,11 @@ func (d *directWriter) direct(ctx context.Context) {
 	d.writing.stream.Store(d.stream)
 }
 
-// close is called when the handler has written all that it will.
-func (d *directWriter) close() { d.stalls.forget(d.writing) }
+// close is called when all has been written that is to be watched. It may be called again.
+func (d *directWriter) close() {
+	d.stalls.forget(d.writing)
+	d.writing = nil
+}
 
 func (d *directWriter) send(run broadcast.Run) error {
 	b := run.Bytes()

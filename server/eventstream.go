@@ -19,8 +19,7 @@ const sseIdle = 15 * time.Second
 
 // serveEventStream answers GET /payments/stream with server-sent events or NDJSON.
 func (s *Server) serveEventStream(w http.ResponseWriter, r *http.Request) {
-	out := &eventSink{ctx: r.Context(), directWriter: s.newDirectWriter(w, s.formats.ndjson)}
-	defer out.close()
+	out := &eventSink{directWriter: s.newDirectWriter(w, s.formats.ndjson)}
 	var idle time.Duration
 	if acceptsSSE(r) {
 		out.sse, out.format, idle = true, s.formats.sse, sseIdle
@@ -30,12 +29,13 @@ func (s *Server) serveEventStream(w http.ResponseWriter, r *http.Request) {
 		out.headers()
 		return
 	}
+	call := callOf(r.Context())
 	req, err := streamRequest(r)
 	if err == nil {
-		err = s.stream(r.Context(), req, out.format, out, idle)
+		call.stream, err = s.open(r.Context(), call, req, out.format, out, idle)
 	}
-	if r.Context().Err() == nil {
-		out.end(s.clientError(err))
+	if err != nil {
+		out.end(r.Context(), s.clientError(err))
 	}
 }
 
@@ -54,12 +54,11 @@ func acceptsSSE(r *http.Request) bool {
 // eventSink writes a stream as server-sent events or NDJSON.
 type eventSink struct {
 	directWriter
-	ctx    context.Context //nolint:containedctx // of the request that the sink answers
 	sse    bool
 	opened bool
 }
 
-func (k *eventSink) open(cursor string) error {
+func (k *eventSink) open(ctx context.Context, cursor string) error {
 	if err := k.watch(); err != nil {
 		return err
 	}
@@ -68,7 +67,7 @@ func (k *eventSink) open(cursor string) error {
 	if err := k.flush(); err != nil {
 		return err
 	}
-	k.direct(k.ctx)
+	k.direct(ctx)
 	if k.sse {
 		return k.message(idBlock(cursor))
 	}
@@ -91,9 +90,10 @@ func (k *eventSink) idle(cursor string) error { return k.message(idBlock(cursor)
 
 func idBlock(cursor string) []byte { return append(appendID(nil, cursor), "\n\n"...) }
 
-// end tells the client why the stream ends.
-func (k *eventSink) end(err *connect.Error) {
+func (k *eventSink) end(ctx context.Context, err *connect.Error) {
+	defer k.close()
 	switch {
+	case ctx.Err() != nil: // nobody is there to be told
 	case k.sse && (k.opened || mayPass(err)):
 		// An EventSource takes any other status than 200 for a reason never to come back.
 		if !k.opened {

@@ -49,7 +49,7 @@ func (s *Server) serveReadyz(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, reason+"\n")
 		return
 	}
-	if s.isDraining() {
+	if s.draining.Load() {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = io.WriteString(w, "draining: the gateway is shutting down\n")
 		return

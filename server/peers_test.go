@@ -58,7 +58,7 @@ func TestHEADOfAStreamEnds(t *testing.T) {
 }
 
 func TestAnswersNobodyReadsAreDropped(t *testing.T) { // alone: it counts goroutines
-	g := start(t, func(s *settings) { s.WriteTimeout = 300 * time.Millisecond })
+	g := start(t, func(s *settings) { s.WriteTimeout = 2 * time.Second })
 	for i := range 1000 {
 		g.publish(t, 0, large(fmt.Sprint(i)))
 	}

@@ -35,28 +35,37 @@ func (h rpc) ListPayments(ctx context.Context, req *connect.Request[paymentpb.Li
 }
 
 func (h rpc) StreamPayments(ctx context.Context, req *connect.Request[paymentpb.StreamPaymentsRequest], stream *connect.ServerStream[paymentpb.PaymentEvent]) error {
-	out := h.server.newRPCSink(ctx, req.Header().Get("Content-Type"), stream.Conn())
-	defer out.close()
-	return h.server.clientError(h.server.stream(ctx, req.Msg, out.format, out, 0))
+	call := callOf(ctx)
+	if end := call.acts.end; end != nil {
+		_ = stream.Conn().Send(nil) // as in open, where it sent the headers
+		return end
+	}
+	out := h.server.newRPCSink(call, req.Header().Get("Content-Type"), stream.Conn())
+	opened, err := h.server.open(ctx, call, req.Msg, out.format, out, 0)
+	if err != nil {
+		return h.server.clientError(err)
+	}
+	call.stream = opened
+	return nil
 }
 
-func (s *Server) newRPCSink(ctx context.Context, contentType string, conn connect.StreamingHandlerConn) *rpcSink {
+func (s *Server) newRPCSink(call *call, contentType string, conn connect.StreamingHandlerConn) *rpcSink {
 	f := s.formats.proto
 	if strings.Contains(contentType, "json") {
-		f = s.formats.json
+		f, call.acts.json = s.formats.json, true
 	}
-	return &rpcSink{directWriter: s.newDirectWriter(writerOf(ctx), f), conn: conn, ctx: ctx}
+	return &rpcSink{directWriter: s.newDirectWriter(call.w, f), acts: call.acts, conn: conn}
 }
 
 // rpcSink writes a stream of a Connect handler: connect opens and ends it, and in between the frames
 // are written past it. All three protocols put the same envelope around a message.
 type rpcSink struct {
 	directWriter
-	conn connect.StreamingHandlerConn
-	ctx  context.Context //nolint:containedctx // of the call that the sink is for
+	acts *twoActs
+	conn connect.StreamingHandlerConn // nil once it is open
 }
 
-func (k *rpcSink) open(cursor string) error {
+func (k *rpcSink) open(ctx context.Context, cursor string) error {
 	if err := k.watch(); err != nil {
 		return err
 	}
@@ -66,8 +75,14 @@ func (k *rpcSink) open(cursor string) error {
 	if err := k.conn.Send(nil); err != nil { // the headers, flushed
 		return gone(err)
 	}
-	k.direct(k.ctx)
+	k.conn = nil
+	k.direct(ctx)
 	return nil
+}
+
+func (k *rpcSink) end(_ context.Context, err *connect.Error) {
+	k.close()
+	k.acts.finish(k.w, err)
 }
 
 func (k *rpcSink) idle(string) error { return nil }

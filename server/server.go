@@ -1,11 +1,9 @@
 package server
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -67,14 +65,12 @@ type Server struct {
 	stalls  *stalls
 
 	subscribers atomic.Int64
-	draining    chan struct{} // closed when the server stops
-	drain       func()
+	draining    atomic.Bool // the server stops
 }
 
 // New returns a server of the log, which has no views yet.
 func New(cfg Config, log *broadcast.Log, source Source) *Server {
-	s := &Server{cfg: cfg, log: log, source: source, stalls: newStalls(cfg.WriteTimeout), draining: make(chan struct{})}
-	s.drain = sync.OnceFunc(func() { close(s.draining) })
+	s := &Server{cfg: cfg, log: log, source: source, stalls: newStalls(cfg.WriteTimeout)}
 	s.formats = s.newFormats(log)
 	return s
 }
@@ -86,7 +82,7 @@ func (s *Server) Subscribers() int { return int(s.subscribers.Load()) }
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	path, payments := paymentpbconnect.NewPaymentServiceHandler(rpc{s}, rpcOptions()...)
-	mux.Handle(path, s.timed(withWebText(payments)))
+	mux.Handle(path, s.timed(withWebText(inTwoActs(payments))))
 
 	services := []string{paymentpbconnect.PaymentServiceName}
 	reflector := grpcreflect.NewStaticReflector(append(services, grpchealth.HealthV1ServiceName)...)
@@ -105,7 +101,7 @@ func (s *Server) Handler() http.Handler {
 		mux.Handle("GET /{$}", s.timed(s.cfg.Page))
 		mux.Handle("GET /assets/", s.timed(s.cfg.Page))
 	}
-	return s.logPanics(s.withCORS(http.MaxBytesHandler(mux, maxRequestBytes)))
+	return s.withStreams(s.withCORS(http.MaxBytesHandler(mux, maxRequestBytes)))
 }
 
 // timed bounds how long a request may take to arrive and its answer to be taken. A stream lifts both
@@ -125,15 +121,7 @@ func (s *Server) setDeadlines(w http.ResponseWriter) {
 	}
 }
 
-// logPanics puts a handler's panic into the log, where net/http's own line is not shown. It is the
-// outermost handler, and hands the ResponseWriter to those behind connect.
-func (s *Server) logPanics(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer s.logPanic()
-		h.ServeHTTP(w, withWriter(w, r))
-	})
-}
-
+// logPanic puts a handler's panic into the log, where net/http's own line is not shown.
 func (s *Server) logPanic() {
 	p := recover()
 	if p == nil {
@@ -147,7 +135,7 @@ func (s *Server) logPanic() {
 
 // ready returns the error of a call that comes before the log has caught up, or while draining.
 func (s *Server) ready() error {
-	if s.isDraining() {
+	if s.draining.Load() {
 		return unavailable("the gateway is shutting down")
 	}
 	if ok, reason := s.source.Ready(); !ok {
@@ -156,13 +144,10 @@ func (s *Server) ready() error {
 	return nil
 }
 
-func (s *Server) isDraining() bool {
-	select {
-	case <-s.draining:
-		return true
-	default:
-		return false
-	}
+// drain ends all streams, and lets no new ones begin.
+func (s *Server) drain() {
+	s.draining.Store(true)
+	s.log.Wake()
 }
 
 // withCORS lets pages of the configured origins call. Without any it stays out of the way: rs/cors
@@ -187,17 +172,4 @@ func compressing() func(http.Handler) http.HandlerFunc {
 		panic("server: gzip options: " + err.Error()) // they are constants
 	}
 	return wrap
-}
-
-type writerKey struct{}
-
-// withWriter hands the ResponseWriter to handlers behind connect, which write to it directly.
-func withWriter(w http.ResponseWriter, r *http.Request) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), writerKey{}, w))
-}
-
-// writerOf returns the ResponseWriter of a handler's context.
-func writerOf(ctx context.Context) http.ResponseWriter {
-	w, _ := ctx.Value(writerKey{}).(http.ResponseWriter)
-	return w
 }

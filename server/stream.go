@@ -22,7 +22,7 @@ const minHeartbeat = 100 * time.Millisecond
 // All fail only when the client is gone or takes nothing for too long.
 type sink interface {
 	// open sends the headers and the first cursor.
-	open(cursor string) error
+	open(ctx context.Context, cursor string) error
 	// send writes events, each as a message of its own, or holds them back until flush.
 	send(run broadcast.Run) error
 	flush() error
@@ -30,60 +30,76 @@ type sink interface {
 	heartbeat(cursor string) error
 	// idle keeps what lies between awake; it is called after idleEvery without a write.
 	idle(cursor string) error
+	// end tells the client why the stream ends.
+	end(ctx context.Context, err *connect.Error)
+	// close is called last, whatever was called before.
+	close()
 }
 
-// stream runs one stream until the client goes, the server drains, or the log can not go on. The error
-// is never nil.
+// stream is one subscriber's. It belongs to the goroutine of the request's handler.
+type stream struct {
+	server *Server
+	ctx    context.Context //nolint:containedctx // a stream lives as long as its request
+	cancel context.CancelFunc
+	done   <-chan struct{} // the context's, which asks others for it each time
+	sub    *broadcast.Subscription
+	out    sink
+	clock  *idleClock
+}
+
+// open begins the stream that a request asks for, within ctx. The stream's run is to be called when it has.
 // idleEvery is 0 for protocols that need no idle signs.
-func (s *Server) stream(ctx context.Context, req *paymentpb.StreamPaymentsRequest, f *format, out sink, idleEvery time.Duration) error {
-	sub, clock, err := s.join(req, f, out, idleEvery)
-	if err != nil {
-		return err
-	}
-	defer s.leave(clock)
-	return s.follow(ctx, sub, out, clock)
-}
-
-// join opens a stream.
-func (s *Server) join(req *paymentpb.StreamPaymentsRequest, f *format, out sink, idleEvery time.Duration) (*broadcast.Subscription, *idleClock, error) {
+func (s *Server) open(ctx context.Context, c *call, req *paymentpb.StreamPaymentsRequest, f *format, out sink, idleEvery time.Duration) (*stream, error) {
 	sub, beat, err := s.subscribe(req, f)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if n := s.subscribers.Add(1); s.cfg.MaxSubscribers > 0 && n > int64(s.cfg.MaxSubscribers) {
 		s.subscribers.Add(-1)
 		full := connect.NewError(connect.CodeResourceExhausted, errors.New("the gateway has as many subscribers as it may; try again later, or at another gateway"))
 		addRetry(full)
-		return nil, nil, full
+		return nil, full
 	}
 	s.cfg.Logger.Debug("subscriber joined", "subscribers", s.Subscribers())
-	if err := out.open(s.cursor(sub.Vector())); err != nil {
-		s.leave(nil)
-		return nil, nil, err
+	st := &stream{server: s, sub: sub, out: out}
+	st.ctx, st.cancel = c.context(ctx)
+	if err := out.open(st.ctx, s.cursor(sub.Vector())); err != nil {
+		st.leave()
+		return nil, err
 	}
-	return sub, newIdleClock(beat, idleEvery), nil
+	st.done, st.clock = st.ctx.Done(), newIdleClock(beat, idleEvery)
+	return st, nil
 }
 
-func (s *Server) leave(clock *idleClock) {
-	if clock != nil {
-		clock.stop()
-	}
-	s.subscribers.Add(-1)
-	s.cfg.Logger.Debug("subscriber left")
+// run goes on until the client goes, the server drains, or the log can not go on.
+func (st *stream) run() {
+	defer st.leave()
+	st.out.end(st.ctx, st.server.clientError(st.follow()))
 }
 
-// follow sends what there is, and waits for more.
-func (s *Server) follow(ctx context.Context, sub *broadcast.Subscription, out sink, clock *idleClock) error {
+func (st *stream) leave() {
+	st.out.close()
+	st.clock.stop()
+	st.cancel()
+	st.server.subscribers.Add(-1)
+	st.server.cfg.Logger.Debug("subscriber left")
+}
+
+// follow sends what there is, and waits for more. The error is never nil.
+func (st *stream) follow() error {
 	for {
-		if err := s.sendAll(ctx, sub, out, clock); err != nil {
+		if err := st.sendAll(); err != nil {
 			return err
 		}
+		ready := st.sub.Ready()
+		if st.server.draining.Load() {
+			continue // ready may be from after all were woken for it
+		}
 		select {
-		case <-ctx.Done():
-		case <-s.draining:
-		case <-sub.Ready():
-		case <-clock.due():
-			if err := clock.tick(out, s.cursor(sub.Vector())); err != nil {
+		case <-st.done:
+		case <-ready:
+		case <-st.clock.due():
+			if err := st.clock.tick(st.out, st.server.cursor(st.sub.Vector())); err != nil {
 				return err
 			}
 		}
@@ -94,22 +110,22 @@ func (s *Server) follow(ctx context.Context, sub *broadcast.Subscription, out si
 const flushAt = 64 << 10
 
 // sendAll sends until the subscription has caught up, and what it has sent is on its way.
-func (s *Server) sendAll(ctx context.Context, sub *broadcast.Subscription, out sink, clock *idleClock) error {
+func (st *stream) sendAll() error {
 	for unsent := 0; ; {
-		run, err := s.next(ctx, sub)
+		run, err := st.next()
 		if err != nil {
-			_ = out.flush() // what the cursor in the error is behind; fails only with the connection
+			_ = st.out.flush() // what the cursor in the error is behind; fails only with the connection
 			return err
 		}
 		if !run.Empty() {
-			if err := out.send(run); err != nil {
+			if err := st.out.send(run); err != nil {
 				return err
 			}
-			clock.wrote()
+			st.clock.wrote()
 		}
 		unsent += len(run.Bytes())
 		if unsent >= flushAt || (run.Empty() && unsent > 0) {
-			if err := out.flush(); err != nil {
+			if err := st.out.flush(); err != nil {
 				return err
 			}
 			unsent = 0
@@ -120,28 +136,20 @@ func (s *Server) sendAll(ctx context.Context, sub *broadcast.Subscription, out s
 	}
 }
 
-func (s *Server) next(ctx context.Context, sub *broadcast.Subscription) (broadcast.Run, error) {
-	if err := s.mayGoOn(ctx, sub); err != nil {
-		return broadcast.Run{}, err
-	}
-	run, err := sub.Next()
-	if err != nil {
-		return run, s.fellBehind(err)
-	}
-	return run, nil
-}
-
-// mayGoOn returns the error that ends a stream between two writes.
-func (s *Server) mayGoOn(ctx context.Context, sub *broadcast.Subscription) error {
+func (st *stream) next() (broadcast.Run, error) {
 	select {
-	case <-ctx.Done(): // which costs less than to ask for the error
-		return ctx.Err()
+	case <-st.done:
+		return broadcast.Run{}, st.ctx.Err()
 	default:
 	}
-	if s.isDraining() {
-		return s.drained(sub.Vector())
+	if st.server.draining.Load() {
+		return broadcast.Run{}, st.server.drained(st.sub.Vector())
 	}
-	return nil
+	run, err := st.sub.Next()
+	if err != nil {
+		return run, st.server.fellBehind(err)
+	}
+	return run, nil
 }
 
 func (s *Server) fellBehind(err error) error {
@@ -217,23 +225,24 @@ func heartbeatOf(req *paymentpb.StreamPaymentsRequest) (time.Duration, error) {
 // idleClock says when a stream without events owes its client a sign of life: a heartbeat to a
 // client that asked for it, an idle sign where the protocol has one.
 type idleClock struct {
-	timer          *time.Timer   // nil where neither is owed
+	timer          *time.Timer
 	beat, idle     time.Duration // 0 is never
 	beatAt, idleAt time.Time
 }
 
+// newIdleClock returns nil where neither is owed.
 func newIdleClock(beat, idle time.Duration) *idleClock {
-	c := &idleClock{beat: beat, idle: idle}
-	if beat != 0 || idle != 0 {
-		c.timer = time.NewTimer(time.Hour)
-		c.wrote()
+	if beat == 0 && idle == 0 {
+		return nil
 	}
+	c := &idleClock{timer: time.NewTimer(time.Hour), beat: beat, idle: idle}
+	c.wrote()
 	return c
 }
 
 // due returns the channel that says that tick is to be called, if it ever is.
 func (c *idleClock) due() <-chan time.Time {
-	if c.timer == nil {
+	if c == nil {
 		return nil
 	}
 	return c.timer.C
@@ -241,7 +250,7 @@ func (c *idleClock) due() <-chan time.Time {
 
 // wrote says that something was written just now.
 func (c *idleClock) wrote() {
-	if c.timer == nil {
+	if c == nil {
 		return
 	}
 	now := time.Now()
@@ -272,7 +281,7 @@ func (c *idleClock) tick(out sink, cursor string) error {
 }
 
 func (c *idleClock) stop() {
-	if c.timer != nil {
+	if c != nil {
 		c.timer.Stop()
 	}
 }

@@ -1,11 +1,13 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/google/go-cmp/cmp"
 
 	"paystream/broadcast"
@@ -22,11 +24,13 @@ func (s *timed) note(what string) error {
 	return nil
 }
 
-func (s *timed) open(string) error        { return s.note("open") }
-func (s *timed) send(broadcast.Run) error { return s.note("event") }
-func (s *timed) flush() error             { return nil }
-func (s *timed) heartbeat(string) error   { return s.note("heartbeat") }
-func (s *timed) idle(string) error        { return s.note("idle") }
+func (s *timed) open(context.Context, string) error  { return s.note("open") }
+func (s *timed) send(broadcast.Run) error            { return s.note("event") }
+func (s *timed) flush() error                        { return nil }
+func (s *timed) heartbeat(string) error              { return s.note("heartbeat") }
+func (s *timed) idle(string) error                   { return s.note("idle") }
+func (s *timed) end(context.Context, *connect.Error) {}
+func (s *timed) close()                              {}
 
 func TestSignsOfLife(t *testing.T) {
 	tests := []struct {
@@ -44,7 +48,7 @@ func TestSignsOfLife(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				out := &timed{begin: time.Now()}
-				_ = out.open("")
+				_ = out.open(t.Context(), "")
 				clock := newIdleClock(test.beat, test.idle)
 				defer clock.stop()
 				event, end := time.After(20*time.Second), time.After(31*time.Second)

@@ -36,7 +36,8 @@ func serveWebText(h http.Handler, w http.ResponseWriter, r *http.Request, codec 
 	in.ContentLength = -1
 	in.Body = &textReader{body: r.Body}
 	out := &textWriter{ResponseWriter: w, media: mediaWebText + codec}
-	h.ServeHTTP(out, withWriter(out, in))
+	callOf(r.Context()).w = out
+	h.ServeHTTP(out, in)
 	_ = out.encode() // what was not flushed; fails only with the connection
 }
 
