@@ -18,18 +18,19 @@ import (
 // Serve serves on the listener until ctx ends. Then it ends every stream with its cursor, waits up
 // to DrainTimeout for them, closes what is left, and returns nil.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	srv, err := s.httpServer()
+	srv, h2, err := s.httpServer()
 	if err != nil {
 		return err
 	}
 	served := make(chan error, 1)
-	go func() {
-		if s.cfg.TLSCertFile != "" {
-			served <- srv.ServeTLS(listener, s.cfg.TLSCertFile, s.cfg.TLSKeyFile)
-		} else {
-			served <- srv.Serve(directListener{listener, s.cfg.WriteTimeout})
-		}
-	}()
+	shutdown := srv.Shutdown
+	if s.cfg.TLSCertFile != "" {
+		go func() { served <- srv.ServeTLS(listener, s.cfg.TLSCertFile, s.cfg.TLSKeyFile) }()
+	} else {
+		direct := h2direct.NewListener(listener, h2, srv, s.cfg.WriteTimeout)
+		shutdown = func(ctx context.Context) error { return errors.Join(srv.Shutdown(ctx), direct.Wait(ctx)) }
+		go func() { served <- srv.Serve(direct) }()
+	}
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
@@ -39,7 +40,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	s.drain()
 	drainCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
 	defer cancel()
-	if err := srv.Shutdown(drainCtx); err != nil {
+	if err := shutdown(drainCtx); err != nil {
 		s.cfg.Logger.Warn("closing what did not end in time", "timeout", s.cfg.DrainTimeout, "subscribers", s.Subscribers())
 		_ = srv.Close()
 	}
@@ -49,9 +50,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// httpServer returns the server with HTTP/1.1 and HTTP/2, with prior knowledge where there is no TLS.
+// httpServer returns the servers of HTTP/1.1 and HTTP/2, with prior knowledge where there is no TLS.
 // It has no read or write time-out, which would cut streams: headers have one, and each write.
-func (s *Server) httpServer() (*http.Server, error) {
+func (s *Server) httpServer() (*http.Server, *http2.Server, error) {
 	srv := &http.Server{
 		Handler:           s.Handler(),
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -62,8 +63,6 @@ func (s *Server) httpServer() (*http.Server, error) {
 	}
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetHTTP2(true)
-	srv.Protocols.SetUnencryptedHTTP2(true)
-	// The settings reach cleartext HTTP/2 too, since they are on the server and not in h2c.
 	h2 := &http2.Server{
 		// The default of 250 would queue the pool of a proxy that puts all its clients on few connections.
 		MaxConcurrentStreams: 1000,
@@ -75,25 +74,10 @@ func (s *Server) httpServer() (*http.Server, error) {
 		WriteByteTimeout: s.cfg.WriteTimeout,
 	}
 	if err := http2.ConfigureServer(srv, h2); err != nil {
-		return nil, fmt.Errorf("configure HTTP/2: %w", err)
+		return nil, nil, fmt.Errorf("configure HTTP/2: %w", err)
 	}
-	srv.ConnContext = h2direct.Context
 	srv.TLSNextProto[http2.NextProtoTLS] = func(hs *http.Server, c *tls.Conn, handler http.Handler) {
 		h2direct.ServeTLS(h2, hs, c, handler, s.cfg.WriteTimeout)
 	}
-	return srv, nil
-}
-
-// directListener lets streams of cleartext connections be written to directly.
-type directListener struct {
-	net.Listener
-	timeout time.Duration
-}
-
-func (l directListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err //nolint:wrapcheck // net/http looks at it
-	}
-	return h2direct.NewConn(c, l.timeout), nil
+	return srv, h2, nil
 }

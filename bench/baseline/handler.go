@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+
+	"paystream/server/h2direct"
 )
 
 // handlerServer opens streams and waits: what net/http asks for a subscriber to whom nothing is
@@ -20,27 +22,30 @@ type handlerServer struct {
 func (s *handlerServer) serve(listener net.Listener) error {
 	srv := &http.Server{Handler: s, Protocols: &http.Protocols{}, ReadHeaderTimeout: 10 * time.Second}
 	srv.Protocols.SetHTTP1(true)
-	srv.Protocols.SetUnencryptedHTTP2(true)
+	srv.Protocols.SetUnencryptedHTTP2(!s.tuned)
 	if s.tuned {
-		if err := tune(srv); err != nil {
+		h2, err := tune(srv)
+		if err != nil {
 			return err
 		}
+		listener = h2direct.NewListener(listener, h2, srv, time.Minute)
 	}
 	return srv.Serve(listener)
 }
 
 // tune gives a server the settings of paystream's: see httpServer in server/listen.go. It is to be
 // kept the same, so that what remains between the two is paystream's own.
-func tune(srv *http.Server) error {
+func tune(srv *http.Server) (*http2.Server, error) {
 	srv.IdleTimeout = 3 * time.Minute
 	srv.MaxHeaderBytes = 64 << 10
-	return http2.ConfigureServer(srv, &http2.Server{
+	h2 := &http2.Server{
 		MaxConcurrentStreams: 1000,
 		IdleTimeout:          3 * time.Minute,
 		ReadIdleTimeout:      30 * time.Second,
 		PingTimeout:          15 * time.Second,
 		WriteByteTimeout:     time.Minute,
-	})
+	}
+	return h2, http2.ConfigureServer(srv, h2)
 }
 
 func (s *handlerServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -1,7 +1,6 @@
 package h2direct
 
 import (
-	"context"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -90,8 +89,10 @@ func (c *Conn) Close() error {
 }
 
 // CloseWrite is what net/http calls for a client to see an answer before the connection is reset.
-func (c *Conn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+func (c *Conn) CloseWrite() error { return closeWrite(c.Conn) }
+
+func closeWrite(c net.Conn) error {
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite() //nolint:wrapcheck // the connection's own
 	}
 	return nil
@@ -116,17 +117,6 @@ func (c *Conn) isClosed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.closed
-}
-
-type connKey struct{}
-
-// Context returns a context in which handlers find the connection; it is an [http.Server]'s
-// ConnContext.
-func Context(ctx context.Context, c net.Conn) context.Context {
-	if conn, ok := c.(*Conn); ok {
-		return context.WithValue(ctx, connKey{}, conn)
-	}
-	return ctx
 }
 
 // header is a frame's first nine bytes.

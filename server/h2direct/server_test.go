@@ -3,6 +3,7 @@ package h2direct_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -15,26 +16,13 @@ import (
 	"paystream/server/h2direct"
 )
 
-type listener struct {
-	net.Listener
-
-	timeout time.Duration
-}
-
-func (l listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return h2direct.NewConn(c, l.timeout), nil
-}
-
 // server is one as server/listen.go makes it.
 type server struct {
 	address string
 	srv     *http.Server
-	direct  chan bool  // whether a handler of /stream has found its stream
-	ended   chan error // of handlers of /forever
+	closed  func(ctx context.Context) error // shuts down
+	direct  chan bool                       // whether a handler of /stream has found its stream
+	ended   chan error                      // of handlers of /forever
 }
 
 // serve answers /unary with n bytes, /stream with n bytes written directly in pieces of piece and end
@@ -98,12 +86,10 @@ func (s *server) listen(t *testing.T, handler http.Handler, secure bool, timeout
 	s.srv = &http.Server{Handler: handler, Protocols: &http.Protocols{}}
 	s.srv.Protocols.SetHTTP1(true)
 	s.srv.Protocols.SetHTTP2(true)
-	s.srv.Protocols.SetUnencryptedHTTP2(true)
 	h2 := &http2.Server{MaxConcurrentStreams: 1000, WriteByteTimeout: timeout} //nolint:staticcheck // what server/listen.go uses
 	if err := http2.ConfigureServer(s.srv, h2); err != nil {                   //nolint:staticcheck // what server/listen.go uses
 		t.Fatal(err)
 	}
-	s.srv.ConnContext = h2direct.Context
 	s.srv.TLSNextProto[http2.NextProtoTLS] = func(hs *http.Server, c *tls.Conn, handler http.Handler) {
 		h2direct.ServeTLS(h2, hs, c, handler, timeout)
 	}
@@ -112,6 +98,12 @@ func (s *server) listen(t *testing.T, handler http.Handler, secure bool, timeout
 		t.Fatal(err)
 	}
 	s.address = l.Addr().String()
+	s.closed = s.srv.Shutdown
+	var cleartext *h2direct.Listener
+	if !secure {
+		cleartext = h2direct.NewListener(l, h2, s.srv, timeout)
+		s.closed = func(ctx context.Context) error { return errors.Join(s.srv.Shutdown(ctx), cleartext.Wait(ctx)) }
+	}
 	done := started(func() error {
 		if secure {
 			helper := httptest.NewUnstartedServer(nil) // has a certificate
@@ -120,12 +112,12 @@ func (s *server) listen(t *testing.T, handler http.Handler, secure bool, timeout
 			helper.Close()
 			return s.srv.ServeTLS(l, "", "")
 		}
-		return s.srv.Serve(listener{l, timeout})
+		return s.srv.Serve(cleartext)
 	})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if err := s.srv.Shutdown(ctx); err != nil {
+		if err := s.closed(ctx); err != nil {
 			t.Errorf("shutdown: %v", err)
 			_ = s.srv.Close()
 		}

@@ -1,6 +1,7 @@
 package h2direct_test
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net/http"
@@ -158,7 +159,10 @@ func TestHandlerReturns(t *testing.T) {
 			c.mu.Lock()
 			c.stopping = true
 			c.mu.Unlock()
-			_ = s.srv.Close()
+			over, cancel := context.WithCancel(context.Background())
+			cancel()
+			_ = s.closed(over)
+			_ = s.srv.Close() // what net/http has
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
