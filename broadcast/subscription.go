@@ -124,6 +124,9 @@ func (s *Subscription) Vector() Vector {
 	return s.vector.Clone()
 }
 
+// CaughtUp reports whether Next has nothing more to deliver at this moment.
+func (s *Subscription) CaughtUp() bool { return s.pos >= s.log.head.Load() }
+
 // Ready returns a channel that is closed when Next may have more.
 func (s *Subscription) Ready() <-chan struct{} {
 	select {
@@ -134,7 +137,7 @@ func (s *Subscription) Ready() <-chan struct{} {
 	if s.ready == nil {
 		s.ready = s.log.readers.wait()
 	}
-	if s.pos < s.log.head.Load() {
+	if !s.CaughtUp() {
 		return closed
 	}
 	return s.ready

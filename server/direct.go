@@ -61,9 +61,9 @@ func (d *directWriter) close() {
 	d.writing = nil
 }
 
-func (d *directWriter) send(run broadcast.Run) error {
+func (d *directWriter) send(run broadcast.Run, last bool) error {
 	b := run.Bytes()
-	large := len(b) >= gather/4
+	large := len(b) >= gather/4 || (last && d.small == nil)
 	if d.small != nil && (large || len(*d.small)+len(b) > gather) {
 		if err := d.writeSmall(); err != nil {
 			return err
@@ -123,7 +123,11 @@ func (d *directWriter) write(b []byte) error {
 	defer d.writing.end()
 	for len(b) > 0 {
 		n := min(len(b), d.piece)
-		begun := d.writing.begin()
+		d.writing.begin()
+		var begun time.Time
+		if n >= smallPiece {
+			begun = time.Now()
+		}
 		if err := d.writePiece(b[:n]); err != nil {
 			return gone(err)
 		}

@@ -15,27 +15,30 @@ import (
 // HTTP/2 to set it and to lift it takes a turn of the connection's loop each.
 type stalls struct {
 	timeout time.Duration // 0 is never
+	looks   atomic.Int64  // at all streams, so far; at least 1
 
 	mu      sync.Mutex
 	streams map[*writing]struct{}
 	look    *time.Timer
 }
 
+// looksPerTimeout is how many looks a write may last.
+const looksPerTimeout = 8
+
 // writing says since when a stream has been writing. It belongs to the stream's goroutine. Before a
 // stream is watched it is nil: its request's deadlines hold.
 type writing struct {
 	control *http.ResponseController
+	looks   *atomic.Int64
 	stream  atomic.Pointer[h2direct.Stream] // nil where there is none
-	since   atomic.Int64                    // Unix nanoseconds; 0 while nothing is being written
+	since   atomic.Int64                    // how many looks there had been; 0 while nothing is being written
 }
 
 // begin says that a piece is being written; it counts as taken when the next begins, or with end.
-func (w *writing) begin() time.Time {
-	now := time.Now()
+func (w *writing) begin() {
 	if w != nil {
-		w.since.Store(now.UnixNano())
+		w.since.Store(w.looks.Load())
 	}
-	return now
 }
 
 func (w *writing) end() {
@@ -45,13 +48,15 @@ func (w *writing) end() {
 }
 
 func newStalls(timeout time.Duration) *stalls {
-	return &stalls{timeout: timeout, streams: make(map[*writing]struct{})}
+	s := &stalls{timeout: timeout, streams: make(map[*writing]struct{})}
+	s.looks.Store(1)
+	return s
 }
 
 // watch takes note of a stream that has just been asked for. Its request came under deadlines: left
 // standing, they would end it.
 func (s *stalls) watch(control *http.ResponseController) (*writing, error) {
-	stream := &writing{control: control}
+	stream := &writing{control: control, looks: &s.looks}
 	if err := stream.control.SetReadDeadline(time.Time{}); err != nil {
 		return nil, fmt.Errorf("lift read deadline: %w", err)
 	}
@@ -85,15 +90,16 @@ func (s *stalls) forget(stream *writing) {
 	_ = stream.control.SetWriteDeadline(time.Now().Add(s.timeout)) // fails only with the connection
 }
 
-func (s *stalls) every() time.Duration { return max(s.timeout/8, time.Millisecond) }
+func (s *stalls) every() time.Duration { return max(s.timeout/looksPerTimeout, time.Millisecond) }
 
 // closeStuck makes the writes fail that have taken too long.
 func (s *stalls) closeStuck() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	latest := time.Now().Add(-s.timeout)
+	looks := s.looks.Add(1)
 	for stream := range s.streams {
-		if since := stream.since.Load(); since != 0 && since < latest.UnixNano() {
+		if since := stream.since.Load(); since != 0 && looks-since > looksPerTimeout {
 			stream.fail(latest)
 		}
 	}

@@ -23,8 +23,9 @@ const minHeartbeat = 100 * time.Millisecond
 type sink interface {
 	// open sends the headers and the first cursor.
 	open(ctx context.Context, cursor string) error
-	// send writes events, each as a message of its own, or holds them back until flush.
-	send(run broadcast.Run) error
+	// send writes events, each as a message of its own, or holds them back until flush. last says that
+	// flush is what comes next.
+	send(run broadcast.Run, last bool) error
 	flush() error
 	// heartbeat sends an event without a payment.
 	heartbeat(cursor string) error
@@ -117,20 +118,21 @@ func (st *stream) sendAll() error {
 			_ = st.out.flush() // what the cursor in the error is behind; fails only with the connection
 			return err
 		}
+		all := st.sub.CaughtUp()
 		if !run.Empty() {
-			if err := st.out.send(run); err != nil {
+			if err := st.out.send(run, all); err != nil {
 				return err
 			}
 			st.clock.wrote()
 		}
 		unsent += len(run.Bytes())
-		if unsent >= flushAt || (run.Empty() && unsent > 0) {
+		if unsent >= flushAt || (all && unsent > 0) {
 			if err := st.out.flush(); err != nil {
 				return err
 			}
 			unsent = 0
 		}
-		if run.Empty() {
+		if all {
 			return nil
 		}
 	}

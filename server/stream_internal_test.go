@@ -25,7 +25,7 @@ func (s *timed) note(what string) error {
 }
 
 func (s *timed) open(context.Context, string) error  { return s.note("open") }
-func (s *timed) send(broadcast.Run) error            { return s.note("event") }
+func (s *timed) send(broadcast.Run, bool) error      { return s.note("event") }
 func (s *timed) flush() error                        { return nil }
 func (s *timed) heartbeat(string) error              { return s.note("heartbeat") }
 func (s *timed) idle(string) error                   { return s.note("idle") }
@@ -55,7 +55,7 @@ func TestSignsOfLife(t *testing.T) {
 				for {
 					select {
 					case <-event:
-						_ = out.send(broadcast.Run{})
+						_ = out.send(broadcast.Run{}, true)
 						clock.wrote()
 					case <-clock.due():
 						_ = clock.tick(out, "")
