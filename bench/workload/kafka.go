@@ -60,8 +60,8 @@ func kafkaRun(ctx context.Context, e *Env) (report.Metrics, error) {
 		return nil, err
 	}
 	defer consumer.Stop()
-	// What comes first opens connections, on both sides, and is not counted.
-	warm := few.rate()
+	// What comes first opens connections, on both sides, and warms a broker up that was just started.
+	warm := 3 * few.rate()
 	feed := few.feed(topic, warm, warm+few.payments(e))
 	var bare load.Quantiles
 	m, err := e.run(ctx, fanOut{
