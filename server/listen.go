@@ -25,7 +25,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	served := make(chan error, 1)
 	shutdown := srv.Shutdown
 	if s.cfg.TLSCertFile != "" {
-		go func() { served <- srv.ServeTLS(listener, s.cfg.TLSCertFile, s.cfg.TLSKeyFile) }()
+		go func() { served <- srv.ServeTLS(h2direct.Corked(listener), s.cfg.TLSCertFile, s.cfg.TLSKeyFile) }()
 	} else {
 		direct := h2direct.NewListener(listener, h2, srv, s.cfg.WriteTimeout)
 		shutdown = func(ctx context.Context) error { return errors.Join(srv.Shutdown(ctx), direct.Wait(ctx)) }

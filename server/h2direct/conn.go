@@ -27,6 +27,7 @@ const (
 // left alone.
 type Conn struct {
 	net.Conn
+	cork    *corked // below Conn; nil where there is none
 	timeout time.Duration
 	in      inbound
 

@@ -26,6 +26,7 @@ func ServeTLS(h2 *http2.Server, srv *http.Server, c *tls.Conn, handler http.Hand
 		ctx = h.BaseContext()
 	}
 	conn := NewConn(c, timeout)
+	conn.cork, _ = c.NetConn().(*corked)
 	conn.begin() // the server writes before it has read
 	serveConn(ctx, h2, srv, handler, tlsConn{conn, c}, conn)
 }

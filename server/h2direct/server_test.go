@@ -110,7 +110,7 @@ func (s *server) listen(t *testing.T, handler http.Handler, secure bool, timeout
 			helper.StartTLS()
 			s.srv.TLSConfig.Certificates = helper.TLS.Certificates
 			helper.Close()
-			return s.srv.ServeTLS(l, "", "")
+			return s.srv.ServeTLS(h2direct.Corked(l), "", "")
 		}
 		return s.srv.Serve(cleartext)
 	})

@@ -222,15 +222,30 @@ func (c *Conn) writeVectors() error {
 		clear(c.vectors)
 		return err
 	}
-	b, _ := gathered.Get().(*[]byte)
+	b := pooled()
 	defer gathered.Put(b)
-	*b = (*b)[:0]
 	for _, v := range c.vectors {
 		*b = append(*b, v...)
 	}
 	clear(c.vectors)
+	if c.cork == nil || len(*b) <= recordSize {
+		_, err := c.Conn.Write(*b)
+		return err
+	}
+	records := pooled()
+	defer gathered.Put(records)
+	c.cork.cork(records)
 	_, err := c.Conn.Write(*b)
-	return err
+	return errors.Join(err, c.cork.uncork())
+}
+
+// recordSize is the most that one record of TLS takes.
+const recordSize = 16 << 10
+
+func pooled() *[]byte {
+	b, _ := gathered.Get().(*[]byte)
+	*b = (*b)[:0]
+	return b
 }
 
 // WritingSince returns since when a write to the network has been under way; zero is never.
