@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"io"
 	"net/http"
@@ -23,8 +24,14 @@ type twoActs struct {
 func inTwoActs(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r.Context())
-		c.acts = &twoActs{handler: h, request: r}
+		c.acts = &twoActs{handler: h}
 		h.ServeHTTP(firstAct{w, c}, r)
+		if c.stream != nil {
+			// The request may end before the stream, and its body would keep what it was read with.
+			again := r.WithContext(context.WithoutCancel(r.Context()))
+			again.Body = nil
+			c.acts.request = again
+		}
 	})
 }
 
@@ -36,7 +43,7 @@ func (a *twoActs) finish(w http.ResponseWriter, err *connect.Error) {
 		message = []byte("{}")
 	}
 	body := append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...)
-	r := a.request.WithContext(a.request.Context())
+	r := a.request
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	a.handler.ServeHTTP(secondAct{w}, r)
 }

@@ -23,12 +23,14 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		return err
 	}
 	served := make(chan error, 1)
-	shutdown := srv.Shutdown
+	shutdown := func(ctx context.Context) error { return errors.Join(srv.Shutdown(ctx), s.chunked.wait(ctx)) }
 	if s.cfg.TLSCertFile != "" {
 		go func() { served <- srv.ServeTLS(h2direct.Corked(listener), s.cfg.TLSCertFile, s.cfg.TLSKeyFile) }()
 	} else {
 		direct := h2direct.NewListener(listener, h2, srv, s.cfg.WriteTimeout)
-		shutdown = func(ctx context.Context) error { return errors.Join(srv.Shutdown(ctx), direct.Wait(ctx)) }
+		shutdown = func(ctx context.Context) error {
+			return errors.Join(srv.Shutdown(ctx), s.chunked.wait(ctx), direct.Wait(ctx))
+		}
 		go func() { served <- srv.Serve(direct) }()
 	}
 	select {

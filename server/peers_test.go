@@ -229,3 +229,50 @@ func browse(t *testing.T, address, lastEventID string) browserEvent {
 		}
 	}
 }
+
+// TestStreamOnHTTP1IsTheLastOfItsConnection says so at its beginning, and keeps to it.
+func TestStreamOnHTTP1IsTheLastOfItsConnection(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	const request = "GET /payments/stream HTTP/1.1\r\nHost: x\r\n\r\n"
+	conn := raw(t, g.address, request+"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the stream runs", func() bool { return g.Subscribers() == 1 })
+	g.stop()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || !res.Close || strings.Count(string(body), "\n") != 1 || !strings.Contains(string(body), `"unavailable"`) {
+		t.Errorf("%v, close %v: %s", err, res.Close, body)
+	}
+}
+
+// TestWhatAClientSendsUnaskedIsBounded on a stream.
+func TestWhatAClientSendsUnaskedIsBounded(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	conn := raw(t, g.address, "GET /payments/stream HTTP/1.1\r\nHost: x\r\n\r\n")
+	eventually(t, "the stream runs", func() bool { return g.Subscribers() == 1 })
+	_, _ = conn.Write(make([]byte, 1<<20)) // fails when the connection is closed meanwhile
+	eventually(t, "the stream ends", func() bool { return g.Subscribers() == 0 })
+}
+
+// TestStuckStreamDoesNotHoldUpTheEnd: its client reads nothing, and nothing else ends it.
+func TestStuckStreamDoesNotHoldUpTheEnd(t *testing.T) {
+	t.Parallel()
+	g := start(t, func(s *settings) { s.DrainTimeout, s.WriteTimeout = 300*time.Millisecond, time.Hour })
+	for i := range 1000 {
+		g.publish(t, 0, large(fmt.Sprint(i)))
+	}
+	raw(t, g.address, "GET /payments/stream HTTP/1.1\r\nHost: x\r\n\r\n")
+	eventually(t, "the stream runs", func() bool { return g.Subscribers() == 1 })
+	begun := time.Now()
+	g.stop()
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+	if n := g.Subscribers(); n != 0 {
+		t.Errorf("%d subscribers are left", n)
+	}
+}

@@ -63,6 +63,7 @@ type Server struct {
 	source  Source
 	formats formats
 	stalls  *stalls
+	chunked *chunkedConns
 
 	subscribers atomic.Int64
 	draining    atomic.Bool // the server stops
@@ -70,7 +71,7 @@ type Server struct {
 
 // New returns a server of the log, which has no views yet.
 func New(cfg Config, log *broadcast.Log, source Source) *Server {
-	s := &Server{cfg: cfg, log: log, source: source, stalls: newStalls(cfg.WriteTimeout)}
+	s := &Server{cfg: cfg, log: log, source: source, stalls: newStalls(cfg.WriteTimeout), chunked: newChunkedConns()}
 	s.formats = s.newFormats(log)
 	return s
 }
@@ -121,16 +122,11 @@ func (s *Server) setDeadlines(w http.ResponseWriter) {
 	}
 }
 
-// logPanic puts a handler's panic into the log, where net/http's own line is not shown.
-func (s *Server) logPanic() {
-	p := recover()
-	if p == nil {
-		return
-	}
-	if p != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+// logPanic puts what a handler panicked with into the log, where net/http's own line is not shown.
+func (s *Server) logPanic(p any) {
+	if p != nil && p != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
 		s.cfg.Logger.Error("handler panicked", "panic", p, "stack", string(debug.Stack()))
 	}
-	panic(http.ErrAbortHandler)
 }
 
 // ready returns the error of a call that comes before the log has caught up, or while draining.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +43,7 @@ type stream struct {
 	server *Server
 	ctx    context.Context //nolint:containedctx // a stream lives as long as its request
 	cancel context.CancelFunc
-	done   <-chan struct{} // the context's, which asks others for it each time
+	done   <-chan struct{} // closed when the context ends, or the client has gone
 	sub    *broadcast.Subscription
 	out    sink
 	clock  *idleClock
@@ -64,6 +65,9 @@ func (s *Server) open(ctx context.Context, c *call, req *paymentpb.StreamPayment
 	s.cfg.Logger.Debug("subscriber joined", "subscribers", s.Subscribers())
 	st := &stream{server: s, sub: sub, out: out}
 	st.ctx, st.cancel = c.context(ctx)
+	if c.http1 != nil {
+		c.w.Header().Set("Connection", "close") // see takeOver
+	}
 	if err := out.open(st.ctx, s.cursor(sub.Vector())); err != nil {
 		st.leave()
 		return nil, err
@@ -78,6 +82,18 @@ func (st *stream) run() {
 	st.out.end(st.ctx, st.server.clientError(st.follow()))
 }
 
+// detach lets the stream go on when its request is over, until gone is closed.
+func (st *stream) detach(gone <-chan struct{}) {
+	defer st.cancel()
+	deadline, ok := st.ctx.Deadline()
+	if !ok {
+		st.ctx, st.cancel, st.done = context.Background(), func() {}, gone
+		return
+	}
+	st.ctx, st.cancel = context.WithDeadline(context.Background(), deadline) // and its end is called for with gone
+	st.done = st.ctx.Done()
+}
+
 func (st *stream) leave() {
 	st.out.close()
 	st.clock.stop()
@@ -89,15 +105,18 @@ func (st *stream) leave() {
 // follow sends what there is, and waits for more. The error is never nil.
 func (st *stream) follow() error {
 	for {
-		if err := st.sendAll(); err != nil {
-			return err
+		if !st.sub.CaughtUp() {
+			if err := st.sendAll(); err != nil {
+				return err
+			}
 		}
 		ready := st.sub.Ready()
-		if st.server.draining.Load() {
-			continue // ready may be from after all were woken for it
+		if st.server.draining.Load() { // not before: ready may be from after all were woken for it
+			return st.drained()
 		}
 		select {
 		case <-st.done:
+			return st.over()
 		case <-ready:
 		case <-st.clock.due():
 			if err := st.clock.tick(st.out, st.server.cursor(st.sub.Vector())); err != nil {
@@ -106,6 +125,11 @@ func (st *stream) follow() error {
 		}
 	}
 }
+
+func (st *stream) drained() error { return st.server.drained(st.sub.Vector()) }
+
+// over is the error when done is closed.
+func (st *stream) over() error { return cmp.Or(st.ctx.Err(), context.Canceled) }
 
 // flushAt is how much is written at the most before it is sent off while more is waiting.
 const flushAt = 64 << 10
@@ -141,11 +165,11 @@ func (st *stream) sendAll() error {
 func (st *stream) next() (broadcast.Run, error) {
 	select {
 	case <-st.done:
-		return broadcast.Run{}, st.ctx.Err()
+		return broadcast.Run{}, st.over()
 	default:
 	}
 	if st.server.draining.Load() {
-		return broadcast.Run{}, st.server.drained(st.sub.Vector())
+		return broadcast.Run{}, st.drained()
 	}
 	run, err := st.sub.Next()
 	if err != nil {

@@ -50,12 +50,37 @@ func tune(srv *http.Server) (*http2.Server, error) {
 
 func (s *handlerServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.joined.Add(1)
-	defer s.joined.Add(-1)
 	w.WriteHeader(http.StatusOK)
-	if http.NewResponseController(w).Flush() != nil {
-		return
+	if http.NewResponseController(w).Flush() == nil && !(s.tuned && s.takeOver(w, r)) {
+		<-r.Context().Done()
 	}
-	<-r.Context().Done()
+	s.joined.Add(-1)
+}
+
+// takeOver lets a request on HTTP/1.1 wait without net/http, as paystream does: see server/http1.go.
+func (s *handlerServer) takeOver(w http.ResponseWriter, r *http.Request) bool {
+	if r.ProtoMajor != 1 {
+		return false
+	}
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return false
+	}
+	if other, ok := conn.(*h2direct.OtherConn); ok {
+		conn = other.Rest()
+	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_, _ = conn.Read(make([]byte, 64))
+	}()
+	s.joined.Add(1)
+	go func() {
+		<-gone
+		_ = conn.Close()
+		s.joined.Add(-1)
+	}()
+	return true
 }
 
 func (s *handlerServer) subscribers() int { return int(s.joined.Load()) }

@@ -132,7 +132,7 @@ func (l *Listener) begin(c *Conn) {
 	_ = c.Conn.SetReadDeadline(time.Time{}) // fails only with the connection
 	if !isHTTP2 {
 		l.leave(c)
-		l.handOut(&otherConn{Conn: c.Conn, begun: begun})
+		l.handOut(&OtherConn{Conn: c.Conn, begun: begun})
 		return
 	}
 	defer l.leave(c)
@@ -193,13 +193,21 @@ func (c *Conn) sniff() (isHTTP2 bool, begun []byte, err error) {
 	return true, nil, c.receive(n)
 }
 
-// otherConn is a connection of which something has been read.
-type otherConn struct {
+// OtherConn is a connection that is not HTTP/2, of which something has been read.
+type OtherConn struct {
 	net.Conn
 	begun []byte
 }
 
-func (c *otherConn) Read(p []byte) (int, error) {
+// Rest returns the connection itself once what had been read of it has been read again, else c.
+func (c *OtherConn) Rest() net.Conn {
+	if len(c.begun) > 0 {
+		return c
+	}
+	return c.Conn
+}
+
+func (c *OtherConn) Read(p []byte) (int, error) {
 	if len(c.begun) == 0 {
 		return c.Conn.Read(p)
 	}
@@ -211,4 +219,4 @@ func (c *otherConn) Read(p []byte) (int, error) {
 }
 
 // CloseWrite is what net/http calls for a client to see an answer before the connection is reset.
-func (c *otherConn) CloseWrite() error { return closeWrite(c.Conn) }
+func (c *OtherConn) CloseWrite() error { return closeWrite(c.Conn) }
