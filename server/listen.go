@@ -18,7 +18,7 @@ import (
 // Serve serves on the listener until ctx ends. Then it ends every stream with its cursor, waits up
 // to DrainTimeout for them, closes what is left, and returns nil.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	srv, h2, err := s.httpServer()
+	srv, h2, err := s.httpServer() //nolint:contextcheck // connections have contexts of their own
 	if err != nil {
 		return err
 	}

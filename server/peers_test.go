@@ -240,6 +240,7 @@ func TestStreamOnHTTP1IsTheLastOfItsConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer res.Body.Close()
 	eventually(t, "the stream runs", func() bool { return g.Subscribers() == 1 })
 	g.stop()
 	body, err := io.ReadAll(res.Body)

@@ -68,7 +68,7 @@ func (s *Server) open(ctx context.Context, c *call, req *paymentpb.StreamPayment
 	if c.http1 != nil {
 		c.w.Header().Set("Connection", "close") // see takeOver
 	}
-	if err := out.open(st.ctx, s.cursor(sub.Vector())); err != nil {
+	if err := out.open(st.ctx, s.cursor(sub.Vector())); err != nil { //nolint:contextcheck // the request's outlives ctx
 		st.leave()
 		return nil, err
 	}

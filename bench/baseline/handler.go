@@ -50,11 +50,12 @@ func tune(srv *http.Server) (*http2.Server, error) {
 
 func (s *handlerServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.joined.Add(1)
+	defer s.joined.Add(-1)
 	w.WriteHeader(http.StatusOK)
-	if http.NewResponseController(w).Flush() == nil && !(s.tuned && s.takeOver(w, r)) {
-		<-r.Context().Done()
+	if http.NewResponseController(w).Flush() != nil || (s.tuned && s.takeOver(w, r)) {
+		return
 	}
-	s.joined.Add(-1)
+	<-r.Context().Done()
 }
 
 // takeOver lets a request on HTTP/1.1 wait without net/http, as paystream does: see server/http1.go.

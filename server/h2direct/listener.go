@@ -16,7 +16,7 @@ import (
 // them.
 type Listener struct {
 	net.Listener
-	h2      *http2.Server
+	h2      *http2.Server //nolint:staticcheck // see NewListener
 	srv     *http.Server
 	timeout time.Duration
 
@@ -40,6 +40,8 @@ const (
 
 // NewListener returns a listener in place of l, for srv to serve. On HTTP/2 it is served by h2, which srv
 // is configured with; see [NewConn] for the timeout.
+//
+//nolint:staticcheck // deprecated in favour of net/http's own HTTP/2, which server/listen.go does not use
 func NewListener(l net.Listener, h2 *http2.Server, srv *http.Server, timeout time.Duration) *Listener {
 	out := &Listener{
 		Listener: l, h2: h2, srv: srv, timeout: timeout,
@@ -121,7 +123,7 @@ func (l *Listener) begin(c *Conn) {
 		return
 	}
 	if l.srv.ReadHeaderTimeout > 0 {
-		_ = c.Conn.SetReadDeadline(time.Now().Add(l.srv.ReadHeaderTimeout)) // fails only with the connection
+		_ = c.SetReadDeadline(time.Now().Add(l.srv.ReadHeaderTimeout)) // fails only with the connection
 	}
 	isHTTP2, begun, err := c.sniff()
 	if err != nil {
@@ -129,7 +131,7 @@ func (l *Listener) begin(c *Conn) {
 		_ = c.Conn.Close()
 		return
 	}
-	_ = c.Conn.SetReadDeadline(time.Time{}) // fails only with the connection
+	_ = c.SetReadDeadline(time.Time{}) // fails only with the connection
 	if !isHTTP2 {
 		l.leave(c)
 		l.handOut(&OtherConn{Conn: c.Conn, begun: begun})

@@ -20,6 +20,8 @@ func (c tlsConn) ConnectionState() tls.ConnectionState { return c.tls.Connection
 
 // ServeTLS serves a connection on which HTTP/2 was agreed, until it ends. An [http.Server] does it with
 // its TLSNextProto.
+//
+//nolint:staticcheck // deprecated in favour of net/http's own HTTP/2, which server/listen.go does not use
 func ServeTLS(h2 *http2.Server, srv *http.Server, c *tls.Conn, handler http.Handler, timeout time.Duration) {
 	ctx := context.Background()
 	if h, ok := handler.(interface{ BaseContext() context.Context }); ok { // as x/net's own does
