@@ -49,7 +49,7 @@ func parse(args []string, help io.Writer) (options, error) {
 	flags.StringVar(&o.paystream, "paystream", "", "measure this `binary`, in place of one built from the sources")
 	flags.StringVar(&o.kafka, "kafka", "", "read from the Kafka at this `address`, in place of an embedded broker; its topics are removed at the end")
 	flags.BoolVar(&o.embedded, "embedded", false, "have no real Kafka for the workload kafka: it is for machines without Java")
-	flags.StringVar(&o.profiles, "profiles", "", "write a CPU profile of each run's server to this `folder`; it costs some CPU itself")
+	flags.StringVar(&o.profiles, "profiles", "", "write a CPU profile of each run's server, or of the process that does the work, to this `folder`; it costs some CPU itself")
 	flags.StringVar(&o.root, "root", "..", "where paystream's sources are")
 	flags.StringVar(&o.scaling, "scaling", "", "measure nothing: write docs/SCALING.md's tables anew from this `file`, which -json has written")
 	if err := flags.Parse(args); err != nil {

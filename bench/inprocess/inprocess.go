@@ -4,9 +4,11 @@
 package inprocess
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"runtime/pprof"
 	"time"
 
 	"paystream/bench/process"
@@ -19,6 +21,8 @@ type Work struct {
 	Topic   sample.Topic
 	Records int // in the topic, or to decode
 	Passes  int // how often it is done, each time from the start
+	// Profile is where a CPU profile is to be written, if one is.
+	Profile string
 }
 
 // Cost is what that took, all passes together.
@@ -43,7 +47,20 @@ func Run(payments sample.Payments, in io.Reader, out io.Writer) error {
 	})
 }
 
-func measure(w Work, pass func(Work) error) (Cost, error) {
+func measure(w Work, pass func(Work) error) (_ Cost, err error) {
+	if w.Profile != "" {
+		file, err := os.Create(w.Profile)
+		if err != nil {
+			return Cost{}, fmt.Errorf("write the profile: %w", err)
+		}
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return Cost{}, errors.Join(fmt.Errorf("profile: %w", err), file.Close())
+		}
+		defer func() {
+			pprof.StopCPUProfile()
+			err = errors.Join(err, file.Close())
+		}()
+	}
 	begin, err := process.CPU(os.Getpid())
 	if err != nil {
 		return Cost{}, err

@@ -118,6 +118,9 @@ func (e *Env) cost(ctx context.Context, file, name string, w inprocess.Work) (re
 		return nil, err
 	}
 	defer child.Stop()
+	if w.Profile, err = e.newProfile(name); err != nil {
+		return nil, err
+	}
 	var cost inprocess.Cost
 	if err := call(ctx, child, name, w, &cost); err != nil {
 		return nil, err

@@ -19,11 +19,7 @@ func (e *Env) profile(ctx context.Context, s *server) (finish func() error, err 
 	if e.Profiles == "" {
 		return func() error { return nil }, nil
 	}
-	if err := os.MkdirAll(e.Profiles, 0o755); err != nil { //nolint:gosec // a folder that was asked for
-		return nil, fmt.Errorf("make the folder for profiles: %w", err)
-	}
-	e.profiled++
-	file, err := filepath.Abs(filepath.Join(e.Profiles, fmt.Sprintf("%03d-%s.pprof", e.profiled, s.name)))
+	file, err := e.newProfile(s.name)
 	if err != nil {
 		return nil, err
 	}
@@ -37,4 +33,16 @@ func (e *Env) profile(ctx context.Context, s *server) (finish func() error, err 
 		done <- errors.Join(err, os.WriteFile(file, []byte(b), 0o644)) //nolint:gosec // as above
 	}()
 	return func() error { return <-done }, nil
+}
+
+// newProfile returns where the next profile is to be written, nowhere if none are wanted.
+func (e *Env) newProfile(name string) (file string, err error) {
+	if e.Profiles == "" {
+		return "", nil
+	}
+	if err := os.MkdirAll(e.Profiles, 0o755); err != nil { //nolint:gosec // a folder that was asked for
+		return "", fmt.Errorf("make the folder for profiles: %w", err)
+	}
+	e.profiled++
+	return filepath.Abs(filepath.Join(e.Profiles, fmt.Sprintf("%03d-%s.pprof", e.profiled, name)))
 }
