@@ -72,6 +72,35 @@ func parseDecimal(number []byte) (d decimal, err error) {
 	return d, nil
 }
 
+// parsePlain reads a number as most are: one that begins with a digit other than 0, has no exponent and no more
+// digits than a uint64 holds. Of any other text it reports false. The decimal borrows the text.
+func (d *decimal) parsePlain(text []byte) bool {
+	if len(text) == 0 || len(text) > maxLead || text[0] == '0' {
+		return false
+	}
+	lead, zeros, point := uint64(0), 0, len(text)
+	for i, c := range text {
+		switch digit := c - '0'; {
+		case digit == 0:
+			zeros++
+			lead *= 10
+		case digit <= 9:
+			zeros = 0
+			lead = lead*10 + uint64(digit)
+		case c == '.' && 0 < i && i < len(text)-1 && point == len(text):
+			point = i
+		default:
+			return false
+		}
+	}
+	*d = decimal{digits: len(text), zeros: zeros, lead: lead, mantissa: text}
+	if point < len(text) {
+		d.digits--
+		d.exp = point + 1 - len(text)
+	}
+	return true
+}
+
 func (d *decimal) addDigit(digit uint64) {
 	switch {
 	case digit != 0:

@@ -119,27 +119,29 @@ func (d Decoder) read(o *object, recordMillis int64) (r reading, err error) {
 		return r, &Rejection{Reason: "empty"}
 	case d.MaxBytes > 0 && len(o.json) > d.MaxBytes:
 		return r, &Rejection{Reason: fmt.Sprintf("larger than %d bytes", d.MaxBytes)}
-	case !utf8.Valid(o.json):
+	}
+	var ascii bool
+	if o.plain, ascii = survey(o.json); !ascii && !utf8.Valid(o.json) {
 		return r, &Rejection{Reason: "not UTF-8"}
 	}
-	f, err := o.read()
+	var f fields
+	if err := o.read(&f); err != nil {
+		return r, err
+	}
+	if err := r.setID(o, f[idField]); err != nil {
+		return r, err
+	}
+	cur, err := r.setCurrency(o, f[currencyField])
 	if err != nil {
 		return r, err
 	}
-	if err := r.setID(o, f.id); err != nil {
+	if err := r.setAmount(o, f[amountField], d.Units, cur); err != nil {
 		return r, err
 	}
-	cur, err := r.setCurrency(o, f.currency)
-	if err != nil {
-		return r, err
-	}
-	if err := r.setAmount(o, f.amount, d.Units, cur); err != nil {
-		return r, err
-	}
-	r.provider, r.status, r.email = provider(o.text(f.provider)), status(o.text(f.status)), o.text(f.email)
+	r.provider, r.status, r.email = provider(o.text(f[providerField])), status(o.text(f[statusField])), o.text(f[emailField])
 	r.processedAt = floorSeconds(recordMillis)
 	r.createdAt = r.processedAt
-	if seconds, ok := timestamp(o, f.timestamp); ok {
+	if seconds, ok := timestamp(o, f[timestampField]); ok {
 		r.createdAt = seconds
 	}
 	return r, nil
@@ -177,15 +179,14 @@ func (r *reading) setAmount(o *object, raw rawValue, units Units, cur currency) 
 	if raw == nil {
 		return &Rejection{"amount", "missing"}
 	}
-	number, ok := o.number(raw)
-	if !ok {
+	var amount decimal
+	isNumber, err := o.number(raw, &amount)
+	switch {
+	case !isNumber:
 		return &Rejection{"amount", "neither a number nor a string holding one"}
-	}
-	amount, err := parseDecimal(number)
-	if err != nil {
+	case err != nil:
 		return &Rejection{"amount", err.Error()}
-	}
-	if amount.negative && !amount.isZero() {
+	case amount.negative && !amount.isZero():
 		return &Rejection{"amount", "negative"}
 	}
 	if !units.toMajor(&amount, cur) {
@@ -231,16 +232,14 @@ func status(text []byte) paymentpb.PaymentStatus {
 // wordBuffer has room for the longest provider or status; a longer text is none of them.
 type wordBuffer [16]byte
 
-// lower lowers ASCII letters only: under Unicode's folding "ſtripe" would be a provider.
+// lower lowers ASCII letters only: under Unicode's folding "ſtripe" would be a provider. Other bytes may change too,
+// but none into a letter.
 func lower(buf *wordBuffer, text []byte) []byte {
 	if len(text) > len(buf) {
 		return nil
 	}
 	for i, c := range text {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		buf[i] = c
+		buf[i] = c | ('a' - 'A')
 	}
 	return buf[:len(text)]
 }

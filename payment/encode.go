@@ -2,6 +2,7 @@ package payment
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"slices"
 
@@ -30,48 +31,57 @@ func (d Decoder) Append(dst, value []byte, recordMillis int64) ([]byte, Encoded,
 		o.close()
 		return dst, Encoded{}, err
 	}
+	dst = slices.Grow(dst, len(value)) // which is nearly always enough
 	dst = appendText(dst, 1, r.id)
 	encoded := Encoded{ID: [2]int{len(dst) - len(r.id), len(dst)}, Provider: r.provider, Status: r.status}
 	dst = appendNumber(dst, 2, uint64(r.provider))
 	if r.amount != 0 {
-		dst = protowire.AppendTag(dst, 3, protowire.Fixed64Type)
-		dst = protowire.AppendFixed64(dst, math.Float64bits(r.amount))
+		dst = append(dst, 3<<3|byte(protowire.Fixed64Type))
+		dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(r.amount))
 	}
-	dst = appendText(dst, 4, r.currency)
+	dst = append(dst, 4<<3|byte(protowire.BytesType), byte(len(r.currency)))
+	dst = append(dst, r.currency...)
 	dst = appendNumber(dst, 5, uint64(r.status))
-	dst = appendText(dst, 6, r.email)
+	if len(r.email) > 0 {
+		dst = appendText(dst, 6, r.email)
+	}
 	dst = appendNumber(dst, 7, uint64(r.createdAt))
 	dst = appendNumber(dst, 8, uint64(r.processedAt))
 	dst = appendMetadata(dst, o.metadata)
 	if r.hasMinor {
-		dst = protowire.AppendTag(dst, 10, protowire.VarintType)
+		dst = append(dst, 10<<3|byte(protowire.VarintType))
 		dst = protowire.AppendVarint(dst, uint64(r.minor))
 	}
 	o.close()
 	return dst, encoded, nil
 }
 
-func appendText[T string | []byte](dst []byte, field protowire.Number, text T) []byte {
-	if len(text) == 0 {
-		return dst
+// appendText appends a text or a message with what stands before it.
+func appendText(dst []byte, field byte, text []byte) []byte {
+	dst = append(dst, field<<3|byte(protowire.BytesType), byte(len(text)))
+	if len(text) >= 0x80 {
+		dst = protowire.AppendVarint(dst[:len(dst)-1], uint64(len(text)))
 	}
-	return append(appendHead(dst, field, len(text)), text...)
+	// A short text is copied with what stands behind it, which is done sooner than to copy just as many bytes.
+	if at := len(dst); len(text) <= 32 && cap(text) >= 32 && cap(dst)-at >= 32 {
+		*(*[32]byte)(dst[at : at+32]) = [32]byte(text[:32])
+		return dst[:at+len(text)]
+	}
+	return append(dst, text...)
 }
 
-// appendHead writes what stands before a text or a message of that size.
-func appendHead(dst []byte, field protowire.Number, size int) []byte {
-	if size < 0x80 {
-		return append(dst, byte(field)<<3|byte(protowire.BytesType), byte(size))
-	}
-	return protowire.AppendVarint(protowire.AppendTag(dst, field, protowire.BytesType), uint64(size))
-}
-
-func appendNumber(dst []byte, field protowire.Number, n uint64) []byte {
-	if n == 0 {
+func appendNumber(dst []byte, field byte, n uint64) []byte {
+	tag := field<<3 | byte(protowire.VarintType)
+	switch {
+	case n == 0:
 		return dst
+	case n < 1<<7:
+		return append(dst, tag, byte(n))
+	case 1<<28 <= n && n < 1<<35: // all seconds from 1978 on for a thousand years
+		const more = 0x80
+		return append(dst, tag, byte(n)|more, byte(n>>7)|more, byte(n>>14)|more, byte(n>>21)|more, byte(n>>28))
 	}
-	dst = protowire.AppendTag(dst, field, protowire.VarintType)
-	return protowire.AppendVarint(dst, n)
+	return protowire.AppendVarint(append(dst, tag), n)
 }
 
 // appendMetadata appends the entries sorted by name, of equal names the last.
@@ -84,10 +94,13 @@ func appendMetadata(dst []byte, entries []entry) []byte {
 	}
 	for i := range entries {
 		e := &entries[i]
-		size := 2 + protowire.SizeBytes(len(e.name)) + protowire.SizeBytes(len(e.text))
-		dst = appendHead(dst, 9, size)
-		dst = append(appendHead(dst, 1, len(e.name)), e.name...)
-		dst = append(appendHead(dst, 2, len(e.text)), e.text...)
+		size := len(e.name) + len(e.text) + 4
+		dst = append(dst, 9<<3|byte(protowire.BytesType), byte(size))
+		if size >= 0x80 {
+			size = 2 + protowire.SizeBytes(len(e.name)) + protowire.SizeBytes(len(e.text))
+			dst = protowire.AppendVarint(dst[:len(dst)-1], uint64(size))
+		}
+		dst = appendText(appendText(dst, 1, e.name), 2, e.text)
 	}
 	return dst
 }
@@ -95,7 +108,11 @@ func appendMetadata(dst []byte, entries []entry) []byte {
 // ascending reports whether the entries are sorted, no two names being equal: most producers' are.
 func ascending(entries []entry) bool {
 	for i := 1; i < len(entries); i++ {
-		if bytes.Compare(entries[i-1].name, entries[i].name) >= 0 {
+		a, b := entries[i-1].name, entries[i].name
+		if len(a) > 0 && len(b) > 0 && a[0] < b[0] {
+			continue
+		}
+		if bytes.Compare(a, b) >= 0 {
 			return false
 		}
 	}

@@ -12,31 +12,46 @@ type rawValue []byte
 
 func (v rawValue) isString() bool { return len(v) > 0 && v[0] == '"' }
 
-// fields are the contract's fields in one record but for the metadata, each as its last occurrence
-// has it.
-type fields struct {
-	id, provider, amount, currency, status, email, timestamp rawValue
-}
+// field is one of the contract's, or noField.
+type field uint8
 
-// named returns the field of that name, or nil.
-func (f *fields) named(name []byte) *rawValue {
+const (
+	noField field = iota
+	idField
+	providerField
+	amountField
+	currencyField
+	statusField
+	emailField
+	timestampField
+	metadataField
+	allFields
+)
+
+// fields are the fields of one record, each as its last occurrence has it.
+type fields [allFields]rawValue
+
+// named returns the field of that name.
+func named(name []byte) field {
 	switch string(name) {
 	case "id":
-		return &f.id
+		return idField
 	case "provider":
-		return &f.provider
+		return providerField
 	case "amount":
-		return &f.amount
+		return amountField
 	case "currency":
-		return &f.currency
+		return currencyField
 	case "status":
-		return &f.status
+		return statusField
 	case "customer_email":
-		return &f.email
+		return emailField
 	case "timestamp":
-		return &f.timestamp
+		return timestampField
+	case "metadata":
+		return metadataField
 	}
-	return nil
+	return noField
 }
 
 // entry is a name and a value of the metadata, as texts, which may be parts of the record.
@@ -46,56 +61,71 @@ type entry struct {
 
 // object reads one record's value. It is pooled for its scratch space.
 type object struct {
-	json    []byte
-	escapes bool // whether the value has a backslash anywhere
+	json  []byte
+	plain bool // the value has neither backslashes nor control characters
 	// metadata is what was last read of it, in the record's order, equal names included.
 	metadata []entry
+	// members are those of the last plain record.
+	members [maxMembers]member
 }
 
 // maxPooledEntries keeps the scratch space of an unusual record out of the pool.
 const maxPooledEntries = 256
 
-var objects = sync.Pool{New: func() any { return new(object) }}
+var objects = sync.Pool{New: func() any { return &object{metadata: make([]entry, 0, 16)} }}
 
 // openObject returns an object that reads value, which it borrows until close.
 func openObject(value []byte) *object {
 	o := objects.Get().(*object) //nolint:errcheck,forcetypeassert // New makes nothing else
 	o.json = value
-	o.escapes = bytes.IndexByte(value, '\\') >= 0
 	return o
 }
 
 func (o *object) close() {
 	o.json = nil
-	clear(o.metadata) // they would keep the record in memory
-	o.metadata = o.metadata[:0]
+	o.forget()
 	if cap(o.metadata) > maxPooledEntries {
 		o.metadata = nil
 	}
 	objects.Put(o)
 }
 
+// forget lets go of the metadata, which would keep the record in memory.
+func (o *object) forget() {
+	clear(o.metadata)
+	o.metadata = o.metadata[:0]
+}
+
 // read checks that the value is one JSON object and nothing else, and finds its fields.
-func (o *object) read() (f fields, err error) {
+func (o *object) read(f *fields) error {
+	if o.plain && o.readPlain(f) {
+		return nil
+	}
+	*f = fields{}
+	o.forget()
+	return o.readAny(f)
+}
+
+func (o *object) readAny(f *fields) error {
 	const notJSON = "not valid JSON, or nested too deeply"
 	i := space(o.json, 0)
 	if i == len(o.json) {
-		return f, &Rejection{Reason: notJSON}
+		return &Rejection{Reason: notJSON}
 	}
 	switch c := o.json[i]; {
 	case c == '{':
 	case c == '[', c == '"', c == '-', '0' <= c && c <= '9', c == 't', c == 'f', c == 'n':
-		return f, &Rejection{Reason: "not a JSON object"}
+		return &Rejection{Reason: "not a JSON object"}
 	default:
-		return f, &Rejection{Reason: notJSON}
+		return &Rejection{Reason: notJSON}
 	}
-	if i = o.readMembers(&f, i); i == malformed {
-		return f, &Rejection{Reason: notJSON}
+	if i = o.readMembers(f, i); i == malformed {
+		return &Rejection{Reason: notJSON}
 	}
 	if space(o.json, i) != len(o.json) {
-		return f, &Rejection{Reason: "data after the JSON object"}
+		return &Rejection{Reason: "data after the JSON object"}
 	}
-	return f, nil
+	return nil
 }
 
 func (o *object) readMembers(f *fields, i int) int {
@@ -105,8 +135,8 @@ func (o *object) readMembers(f *fields, i int) int {
 		if end == malformed {
 			return malformed
 		}
-		name := o.text(o.json[i:end])
-		if string(name) == "metadata" {
+		field := named(o.text(o.json[i:end]))
+		if field == metadataField {
 			i = o.readMetadata(at)
 		} else {
 			i = value(o.json, at, 1)
@@ -114,9 +144,7 @@ func (o *object) readMembers(f *fields, i int) int {
 		if i == malformed {
 			return malformed
 		}
-		if field := f.named(name); field != nil {
-			*field = o.json[at:i]
-		}
+		f[field] = o.json[at:i]
 		i, more = separator(o.json, i, '}')
 	}
 	return i
@@ -137,18 +165,24 @@ func (o *object) readMetadata(i int) int {
 		if i = value(o.json, at, 2); i == malformed {
 			return malformed
 		}
-		o.metadata = append(o.metadata, entry{name, o.entryText(o.json[at:i])})
+		o.metadata = append(o.metadata, entry{name, o.memberText(o.json[at:i])})
 		i, more = separator(o.json, i, '}')
 	}
 	return i
 }
 
-// entryText is what metadata has for a value: a string's content, nothing for null, any other
-// scalar's JSON, compact JSON for what is nested.
-func (o *object) entryText(raw rawValue) []byte {
-	switch raw[0] {
-	case '"':
+// memberText is what metadata has for a value: a string's content, any other's entryText.
+func (o *object) memberText(raw rawValue) []byte {
+	if raw.isString() {
 		return o.text(raw)
+	}
+	return entryText(raw)
+}
+
+// entryText is what metadata has for a value that is no string: nothing for null, any other scalar's JSON,
+// compact JSON for what is nested.
+func entryText(raw rawValue) []byte {
+	switch raw[0] {
 	case 'n':
 		return nil
 	case '{', '[':
@@ -167,7 +201,7 @@ func (o *object) text(raw rawValue) []byte {
 	if !raw.isString() {
 		return nil
 	}
-	if inner := raw[1 : len(raw)-1]; !o.escapes || bytes.IndexByte(inner, '\\') < 0 {
+	if inner := raw[1 : len(raw)-1]; o.plain || bytes.IndexByte(inner, '\\') < 0 {
 		return inner
 	}
 	var text string
@@ -175,10 +209,18 @@ func (o *object) text(raw rawValue) []byte {
 	return []byte(text)
 }
 
-// number returns the text of a JSON number, also of one inside a string. It may borrow from raw.
-func (o *object) number(raw rawValue) (text []byte, ok bool) {
+// number reads a JSON number, also one inside a string. It may borrow from raw. It reports false where there is
+// none; the error is of one beyond the bounds on numbers.
+func (o *object) number(raw rawValue, d *decimal) (isNumber bool, err error) {
 	if raw.isString() {
 		raw = o.text(raw)
 	}
-	return raw, number(raw, 0) == len(raw) // malformed is no length
+	if d.parsePlain(raw) {
+		return true, nil
+	}
+	if number(raw, 0) != len(raw) { // malformed is no length
+		return false, nil
+	}
+	*d, err = parseDecimal(raw)
+	return true, err
 }
