@@ -21,10 +21,10 @@ const (
 type entry struct {
 	// offset is the record's. In a mark it is where its partition goes on, and changes until a record
 	// or a tombstone stands behind it, which is when readers come to it.
-	offset atomic.Int64
+	offset int64atomic
 	time   int64 // of publishing, Unix milliseconds
 	// link leads to the next entry of the bucket, in the index.
-	link atomic.Uint32
+	link uint32atomic
 	prev uint32 // the key's entry before this one, in any partition
 	// fate is what became of the record: by how much the offset of the key's next entry in the same
 	// partition is greater, and whether there are others.
@@ -41,6 +41,21 @@ type entry struct {
 	kind      kind
 	tag       uint8 // of the key's hash
 }
+
+// int64atomic is an atomic.Int64 that can be set without a barrier as long as nobody else knows of it: on amd64 that
+// waits until all that was written before, the text too, is in the cache.
+type int64atomic struct{ v int64 }
+
+func (a *int64atomic) Load() int64   { return atomic.LoadInt64(&a.v) }
+func (a *int64atomic) Store(v int64) { atomic.StoreInt64(&a.v, v) }
+func (a *int64atomic) set(v int64)   { a.v = v }
+
+// uint32atomic is an atomic.Uint32 of that kind.
+type uint32atomic struct{ v uint32 }
+
+func (a *uint32atomic) Load() uint32   { return atomic.LoadUint32(&a.v) }
+func (a *uint32atomic) Store(v uint32) { atomic.StoreUint32(&a.v, v) }
+func (a *uint32atomic) set(v uint32)   { a.v = v }
 
 const (
 	keyFirst = math.MaxUint16

@@ -15,6 +15,9 @@ import (
 //
 // Readers take no lock. The appender's changes may make them miss a key, never find a wrong one: who
 // finds nothing looks at version.
+//
+// A bucket also has a bit for each of its entries, chosen by their keys' hashes. To find that a new key is none of
+// them, the entries need not be looked at, which is a miss of the caches for each.
 type index struct {
 	seed    maphash.Seed
 	buckets atomic.Uint64
@@ -26,8 +29,18 @@ type index struct {
 // pageBuckets is how many buckets are allocated at once.
 const pageBuckets = 512
 
-// page holds 1 + the positions of the newest entries in its buckets; 0 is none.
+// page holds buckets.
 type page [pageBuckets]atomic.Uint64
+
+// A bucket is 1 + the position of its newest entry, and above that the bits of all its entries, maybe of more: of
+// such as have left. 0 is an empty one.
+const (
+	positionBits = 48
+	behind       = 1<<positionBits - 1 // masks 1 + the position
+)
+
+// bit is an entry's in its bucket.
+func bit(hash uint64) uint64 { return 1 << (positionBits + hash>>52&15) }
 
 func newIndex() *index {
 	x := &index{seed: maphash.MakeSeed()}
@@ -77,7 +90,7 @@ func (l *Log) newestOf(key string) placed {
 // lookUp returns a key's newest entry and the one before it in its bucket, or none.
 func (l *Log) lookUp(key string, hash uint64) (found, before placed) {
 	b := l.index.bucket(hash)
-	if b == nil {
+	if b == nil || b.Load()&bit(hash) == 0 {
 		return placed{}, placed{}
 	}
 	for p := l.first(b); p.entry != nil; p = l.next(p) {
@@ -91,7 +104,7 @@ func (l *Log) lookUp(key string, hash uint64) (found, before placed) {
 
 // first returns the newest entry of a bucket, or none.
 func (l *Log) first(b *atomic.Uint64) placed {
-	if at := b.Load(); at != 0 {
+	if at := b.Load() & behind; at != 0 {
 		return l.retained(at - 1)
 	}
 	return placed{}
@@ -115,11 +128,15 @@ func (l *Log) enter(p placed, hash uint64, old, before placed) {
 	b := x.bucket(hash)
 	if old.entry != nil && before.entry == nil {
 		l.linkTo(p, l.next(old)) // in its place
-		b.Store(p.pos + 1)
+		b.Store(p.pos + 1 | b.Load()&^behind)
 		return
 	}
-	l.linkTo(p, l.first(b))
-	b.Store(p.pos + 1)
+	bits := bit(hash)
+	if first := b.Load() & behind; first > l.low.Load() {
+		p.link.set(uint32(p.pos + 1 - first))
+		bits |= b.Load() &^ behind
+	}
+	b.Store(p.pos + 1 | bits)
 	if old.entry != nil {
 		x.version.Add(2) // who has passed the place where p is now must not take the key for missing
 		l.linkTo(before, l.next(old))
@@ -161,10 +178,10 @@ func (l *Log) split() {
 	stay, move := chain{log: l, bucket: from}, chain{log: l, bucket: to}
 	for p := l.first(from); p.entry != nil; {
 		next := l.next(p)
-		if x.hash(p.key())&(2*half(n)-1) == n {
-			move.add(p)
+		if hash := x.hash(p.key()); hash&(2*half(n)-1) == n {
+			move.add(p, bit(hash))
 		} else {
-			stay.add(p)
+			stay.add(p, bit(hash))
 		}
 		p = next
 	}
@@ -184,15 +201,16 @@ func (l *Log) merge() {
 	to, from := x.number(n-half(n)), x.number(n)
 	x.version.Add(1)
 	all := chain{log: l, bucket: to}
+	bits := (to.Load() | from.Load()) &^ behind
 	a, b := l.first(to), l.first(from)
 	for a.entry != nil || b.entry != nil {
 		if b.entry == nil || (a.entry != nil && a.pos > b.pos) {
 			next := l.next(a)
-			all.add(a)
+			all.add(a, bits)
 			a = next
 		} else {
 			next := l.next(b)
-			all.add(b)
+			all.add(b, bits)
 			b = next
 		}
 	}
@@ -214,22 +232,23 @@ func half(n uint64) uint64 { return 1 << (bits.Len64(n) - 1) }
 type chain struct {
 	log    *Log
 	bucket *atomic.Uint64
+	value  uint64 // the bucket's, once it is complete
 	last   placed
 }
 
-func (c *chain) add(p placed) {
+func (c *chain) add(p placed, bits uint64) {
 	if c.last.entry == nil {
-		c.bucket.Store(p.pos + 1)
+		c.value = p.pos + 1
 	} else {
 		c.log.linkTo(c.last, p)
 	}
+	c.value |= bits
 	c.last = p
 }
 
 func (c *chain) end() {
-	if c.last.entry == nil {
-		c.bucket.Store(0)
-	} else {
+	if c.last.entry != nil {
 		c.log.linkTo(c.last, placed{})
 	}
+	c.bucket.Store(c.value)
 }

@@ -2,6 +2,7 @@ package broadcast_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -116,6 +117,33 @@ func TestTexts(t *testing.T) {
 				t.Errorf("its neighbour: got %v %v", ok, e)
 			}
 		})
+	}
+}
+
+// TestBitsOfBuckets: keys that come and go, some of them again, are found as long as they are retained, however the
+// index has grown and shrunk, and whatever bits their buckets still have of others.
+func TestBitsOfBuckets(t *testing.T) {
+	const window = 300
+	log, _ := newLog(broadcast.Limits{Records: window}, 1)
+	random := rand.New(rand.NewPCG(1, 2))
+	last := map[string]int64{}
+	for next := int64(0); next < 20_000; {
+		var batch broadcast.Batch
+		for range 1 + random.IntN(200) {
+			keys := 1 + next/10%2000 // few at times, so that there are few buckets
+			key := fmt.Sprint("key ", random.Int64N(keys))
+			batch.Records = append(batch.Records, record(key, next))
+			last[key] = next
+			next++
+		}
+		batch.Next = next
+		log.AppendAll([]broadcast.Batch{batch})
+		for key, offset := range last {
+			e, ok := log.Get(key)
+			if retained := offset >= next-window; ok != retained || ok && e.Offset != offset {
+				t.Fatalf("at %d: %q is at %d, got %v %v", next, key, offset, ok, e.Offset)
+			}
+		}
 	}
 }
 

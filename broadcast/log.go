@@ -8,66 +8,6 @@ import (
 	"time"
 )
 
-// Label is a small number by which filters select records; at most 63.
-type Label uint8
-
-// Filter is a set of labels, a bit for each. The zero Filter selects all.
-type Filter uint64
-
-// Matches reports whether the filter selects a label.
-func (f Filter) Matches(l Label) bool { return f == 0 || f&(1<<l) != 0 }
-
-// Record is one record to append.
-type Record struct {
-	// Key names what the record is a state of. Value is its content, opaque to the log and less than
-	// 4 GiB. The log copies both; a key that stands near the beginning of the value takes no memory.
-	Key, Value string
-	Offset     int64
-	Time       int64 // of publishing, Unix milliseconds
-	Label      Label
-	// Tombstone says that the key is forgotten: the record is kept to supersede earlier ones and is
-	// shown to nobody.
-	Tombstone bool
-}
-
-// Batch is what has been read of one partition, in offset order.
-type Batch struct {
-	Partition int32
-	Records   []Record
-	// Next is the offset behind the batch: behind the last record, and behind whatever was left out
-	// of it. It moves readers on also when Records is empty.
-	Next int64
-	// Replayed says that the records are old, so that their age counts from their own time and not
-	// from now.
-	Replayed bool
-}
-
-// Limits bound what a log retains; whichever is passed first. Zero means no bound.
-type Limits struct {
-	Records int
-	Bytes   int // values, frames and the log's own cost of each record
-	Age     time.Duration
-}
-
-// forFrames returns the part of a limit of bytes that frames may take at any time.
-func (l Limits) forFrames() int { return min(maxFrameBytes, l.Bytes/4) }
-
-// Entry is a retained record.
-type Entry struct {
-	Key, Value string
-	Partition  int32
-	Offset     int64
-	Time       int64 // of publishing, Unix milliseconds
-	Label      Label
-}
-
-// Stats are a log's figures at one moment.
-type Stats struct {
-	Records    int // retained, tombstones not counted
-	Bytes      int // of retained entries
-	FrameBytes int // of rendered frames
-}
-
 // Log is the shared log. It is safe for concurrent use; create one with [New].
 type Log struct {
 	entryBytes int // the part of Limits.Bytes that entries may take
@@ -178,6 +118,7 @@ func (l *Log) append(b Batch, now time.Time) woken {
 
 // addAll holds mu and adds a batch. It reports false when there is nothing in it.
 func (l *Log) addAll(b *Batch, now time.Time) bool {
+	arrived := now.Unix()
 	for i := range b.Records {
 		r := &b.Records[i]
 		after := r.Offset + 1
@@ -188,7 +129,7 @@ func (l *Log) addAll(b *Batch, now time.Time) bool {
 		if gap > maxGap {
 			gap = 0 // a mark says it
 		}
-		l.add(b.Partition, r, uint16(gap), since(r, b.Replayed, now))
+		l.add(b.Partition, r, uint16(gap), since(r, b.Replayed, arrived))
 		if gap == 0 && after > r.Offset+1 {
 			l.mark(b.Partition, after)
 		}
@@ -265,11 +206,11 @@ func (l *Log) passMarks(v Vector, pos uint64) Vector {
 }
 
 // since returns from when a record's age counts.
-func since(r *Record, replayed bool, now time.Time) uint32 {
-	if t := r.Time / 1000; replayed && t >= 0 && t < now.Unix() {
+func since(r *Record, replayed bool, arrived int64) uint32 {
+	if t := r.Time / 1000; replayed && t >= 0 && t < arrived {
 		return uint32(t)
 	}
-	return uint32(now.Unix())
+	return uint32(arrived)
 }
 
 // add holds mu and appends a record.
@@ -285,17 +226,18 @@ func (l *Log) add(partition int32, r *Record, gap uint16, since uint32) {
 	p := l.place(key, value)
 	p.size, p.keySize, p.keyAt = uint32(len(value)), uint32(len(r.Key)), keyAt
 	p.time, p.partition, p.since, p.gap, p.label = r.Time, partition, since, gap, r.Label
-	p.offset.Store(r.Offset)
+	p.offset.set(r.Offset)
 	if r.Tombstone {
 		p.kind = kindTombstone
 	} else {
 		l.records++
 	}
 	l.supersede(p)
-	l.newest = l.newest.advance(partition, p.after())
-	clear(l.marks)
-	p.segment.n.Add(1)
-	l.tail = p.segment.end()
+	l.newest = l.newest.advance(partition, r.Offset+1+int64(gap))
+	if len(l.marks) > 0 {
+		clear(l.marks)
+	}
+	l.tail = p.pos + 1
 }
 
 // mark holds mu and moves a partition on without a record. As long as no record stands behind it,
@@ -314,9 +256,8 @@ func (l *Log) mark(partition int32, after int64) {
 	}
 	p := l.place("", "")
 	p.kind, p.partition, p.since = kindMark, partition, uint32(time.Now().Unix())
-	p.offset.Store(after)
+	p.offset.set(after)
 	l.marks[partition] = p.entry
-	p.segment.n.Add(1)
 }
 
 // place holds mu and returns the next free entry, with a copy of its text, in a new segment where the
@@ -326,26 +267,30 @@ func (l *Log) place(key, value string) placed {
 	chunk := l.texts.room(size)
 	dir := *l.dir.Load()
 	s := dir[len(dir)-1]
-	n := int(s.n.Load())
-	if n == segmentEntries || (n > 0 && size > 0 && (s.bytes+size > segmentBytes || !s.hasRoom(chunk))) {
+	if n := s.filled; n == segmentEntries || (n > 0 && size > 0 && (s.bytes+size > segmentBytes || !s.hasRoom(chunk))) {
+		s.n.Store(n)
 		s = newSegment(s.end(), l.newest.Clone())
 		l.dir.Store(dir.with(s))
-		n = 0
 	}
-	e := &s.entries[n]
+	e := &s.entries[s.filled]
+	pos := s.base + uint64(s.filled)
+	s.filled++
 	if size > 0 {
 		e.chunk, e.text = s.number(chunk), uint32(len(chunk))
 		l.texts.write(chunk, key, value)
 	}
 	s.bytes += size
 	l.bytes += size + entryOverhead
-	return placed{e, s, s.base + uint64(n)}
+	return placed{e, s, pos}
 }
 
 // publish holds mu and shows readers the new head. It returns those who have waited for that, to be
 // woken when mu is no longer held.
 func (l *Log) publish() woken {
 	var w woken
+	dir := *l.dir.Load()
+	newest := dir[len(dir)-1]
+	newest.n.Store(newest.filled)
 	if l.head.Load() != l.tail {
 		l.head.Store(l.tail)
 		w.readers = l.readers.take()

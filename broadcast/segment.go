@@ -21,6 +21,7 @@ type segment struct {
 	start   Vector // where a reader stands before the first entry; final when readers come to it
 	bytes   int    // of texts; the appender's
 	n       atomic.Int32
+	filled  int32                     // n, with what is not published; the appender's
 	entries *[segmentEntries]entry    // apart, since it has no pointers
 	chunks  [segmentChunks]*byte      // the beginnings of those that hold the entries' texts
 	frames  atomic.Pointer[[]*frames] // of all views and filters; replaced, never changed; nil is none
