@@ -3,16 +3,16 @@ package consumer
 import (
 	"errors"
 	"slices"
+	"unsafe"
 
 	"paystream/broadcast"
 	"paystream/gen/payment"
 	"paystream/payment"
 )
 
-// arenaBytes is about how much encoded payments share one string: enough that an
-// allocation is per batch and not per payment, and little enough that the last
-// retained payment of a string does not keep much of what has left.
-const arenaBytes = 64 << 10
+// keepArena is how much room for encoded payments is kept when there is nothing to
+// read at once.
+const keepArena = 1 << 20
 
 // Label returns what filters go by: the provider and the status, as one number.
 func Label(p *paymentpb.Payment) broadcast.Label { return label(p.GetProvider(), p.GetStatus()) }
@@ -25,21 +25,14 @@ func label(provider paymentpb.Provider, status paymentpb.PaymentStatus) broadcas
 type encoder struct {
 	decoder payment.Decoder
 	bad     func(partition int32, offset int64, why *payment.Rejection)
-
-	arena []byte
-	spans []extent // of the records whose payments are in the arena
+	arena   []byte // what the records' texts are parts of
 }
 
-// extent is where a record's payment lies in the arena, and in it its id.
-type extent struct {
-	record   int
-	from, to int
-	key, end int // of the id
-}
-
-// encode appends what is to be logged of the records.
+// encode appends what is to be logged of the records. It is valid until reuse: the
+// log copies what it keeps.
 func (e *encoder) encode(dst []broadcast.Record, partition int32, records []record) []broadcast.Record {
 	dst = slices.Grow(dst, len(records))
+	arena := e.room(records)
 	for i := range records {
 		r := &records[i]
 		if r.value == nil {
@@ -48,33 +41,45 @@ func (e *encoder) encode(dst []broadcast.Record, partition int32, records []reco
 			}
 			continue
 		}
-		from := len(e.arena)
-		arena, p, err := e.decoder.Append(e.arena, r.value, r.time)
+		from := len(arena)
+		more, p, err := e.decoder.Append(arena, r.value, r.time)
 		if err != nil {
 			e.reject(partition, r.offset, err)
 			continue
 		}
-		e.arena = arena
-		e.spans = append(e.spans, extent{record: len(dst), from: from, to: len(arena), key: p.ID[0], end: p.ID[1]})
-		dst = append(dst, broadcast.Record{Offset: r.offset, Time: r.time, Label: label(p.Provider, p.Status)})
-		if len(e.arena) >= arenaBytes {
-			e.flush(dst)
-		}
+		arena = more // where it had to move, what is there already stays where it was
+		dst = append(dst, broadcast.Record{
+			Key: text(arena[p.ID[0]:p.ID[1]]), Value: text(arena[from:]),
+			Offset: r.offset, Time: r.time, Label: label(p.Provider, p.Status),
+		})
 	}
-	e.flush(dst)
+	e.arena = arena
 	return dst
 }
 
-// flush turns the arena into one string and gives each record its part.
-func (e *encoder) flush(dst []broadcast.Record) {
-	text := string(e.arena)
-	for _, s := range e.spans {
-		dst[s.record].Key, dst[s.record].Value = text[s.key:s.end], text[s.from:s.to]
+// room returns the arena with room for the records' payments: they take less than
+// their JSON.
+func (e *encoder) room(records []record) []byte {
+	size := 0
+	for i := range records {
+		size += len(records[i].value)
 	}
-	e.arena, e.spans = e.arena[:0], e.spans[:0]
-	if cap(e.arena) > 16*arenaBytes {
+	if cap(e.arena)-len(e.arena) < size {
+		return make([]byte, 0, max(size+size/8, 2*len(e.arena))) // what is encoded already keeps the other
+	}
+	return e.arena
+}
+
+// reuse ends the use of what was encoded. So many bytes of memory are kept.
+func (e *encoder) reuse(keep int) {
+	if e.arena = e.arena[:0]; cap(e.arena) > keep {
 		e.arena = nil
 	}
+}
+
+// text is a payment, or a part of one, without a copy.
+func text(b []byte) string {
+	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // nothing is written there until reuse
 }
 
 func (e *encoder) reject(partition int32, offset int64, err error) {

@@ -126,6 +126,7 @@ func (f *follower) append(ctx context.Context) (moved bool) {
 	clear(f.got)
 	clear(f.batches)
 	clear(f.records)
+	f.encoder.reuse(keepArena)
 	f.got, f.batches, f.records = f.got[:0], f.batches[:0], f.records[:0]
 	return moved
 }

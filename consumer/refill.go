@@ -3,6 +3,7 @@ package consumer
 import (
 	"container/heap"
 	"context"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -132,9 +133,10 @@ func (r *refill) fetch(ctx context.Context, empty []*queue) (moved bool, wait ti
 
 // accept takes what was read of a partition into its queue.
 func (r *refill) accept(ctx context.Context, q *queue, got *fetched) {
-	clear(q.memory) // nothing of it is left
-	q.memory = q.encoder.encode(q.memory[:0], q.partition, got.records)
-	records := q.memory
+	q.encoder.reuse(math.MaxInt) // nothing of the last fetch is left
+	records := q.encoder.encode(q.memory[:0], q.partition, got.records)
+	clear(records[len(records):cap(records)])
+	q.memory = records
 	i := len(records)
 	if got.next > q.end {
 		i, _ = slices.BinarySearchFunc(records, q.end, func(r broadcast.Record, end int64) int {
