@@ -56,14 +56,14 @@ func (c *frameCache) grow(f *frames, n int64) {
 
 // add enters new frames, unless others were faster, and returns those that are to be used. Where the
 // segment has left the log meanwhile they are the caller's alone.
-func (c *frameCache) add(f *frames, last uint64) *frames {
+func (c *frameCache) add(f *frames) *frames {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := f.segment
 	if other := s.find(f.view, f.filter); other != nil {
 		return other
 	}
-	if s.end() <= last {
+	if s.end() <= f.view.log.last.Load() { // with mu held: what leaves behind this is dropped behind it
 		f.counted.Store(uncounted)
 		return f
 	}

@@ -88,7 +88,7 @@ type rendered struct {
 func (v *View) run(s *segment, filter Filter, from, to int) Run {
 	f := s.find(v, filter)
 	if f == nil {
-		f = v.log.frames.add(&frames{view: v, segment: s, filter: filter, cursor: s.start.Clone()}, v.log.last.Load())
+		f = v.log.frames.add(&frames{view: v, segment: s, filter: filter, cursor: s.start.Clone()})
 	}
 	r := f.done.Load()
 	if r == nil || r.n < to {

@@ -74,13 +74,10 @@ func (f *follower) fetch(ctx context.Context, at []position) time.Duration {
 	began := time.Now()
 	moved := false
 	err := f.c.fetcher.fetch(ctx, f.group, at, func(got *fetched) {
-		if len(got.records) >= togetherRecords {
+		if len(f.records)+len(got.records) > togetherRecords {
 			moved = f.append(ctx) || moved
 		}
 		f.accept(got)
-		if len(f.records) >= togetherRecords {
-			moved = f.append(ctx) || moved
-		}
 	})
 	moved = f.append(ctx) || moved
 	if err != nil {

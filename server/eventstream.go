@@ -93,7 +93,7 @@ func idBlock(cursor string) []byte { return append(appendID(nil, cursor), "\n\n"
 func (k *eventSink) end(ctx context.Context, err *connect.Error) {
 	defer k.close()
 	switch {
-	case ctx.Err() != nil: // nobody is there to be told
+	case ctx.Err() != nil, err.Code() == connect.CodeCanceled: // nobody is there to be told
 	case k.sse && (k.opened || mayPass(err)):
 		// An EventSource takes any other status than 200 for a reason never to come back.
 		if !k.opened {

@@ -1,11 +1,12 @@
 package server
 
 import (
+	"bytes"
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,23 +25,28 @@ type switchWriter struct{ http.ResponseWriter }
 func (w *switchWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Flush is what connect calls behind every message.
-func (w *switchWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
+func (w *switchWriter) Flush() { _ = w.FlushError() }
+
+// FlushError is what a ResponseController calls.
+func (w *switchWriter) FlushError() error {
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
 
 // takeOver lets an open stream go on without net/http, and reports whether it does.
 func (s *Server) takeOver(st *stream, w *switchWriter) bool {
+	c := &chunkedConn{gone: make(chan struct{})}
+	s.chunked.add(c) // before net/http lets go of it: one of them waits for it at the end
 	conn, _, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
+		s.chunked.remove(c)
 		return false
 	}
 	if other, ok := conn.(*h2direct.OtherConn); ok {
 		conn = other.Rest()
 	}
-	c := &chunkedConn{conn: conn, gone: make(chan struct{})}
-	w.ResponseWriter = c
+	s.chunked.begin(c, conn)
+	s.stalls.swap(func() { w.ResponseWriter = c })
 	st.detach(c.gone)
-	if !s.chunked.add(c) {
-		_ = conn.Close()
-	}
 	go s.serveChunked(c, st)
 	return true
 }
@@ -68,14 +74,16 @@ const (
 	// farewell is how long a client has to read the end before the connection is closed.
 	farewell = 500 * time.Millisecond
 	// maxUnasked is how much a client may send that was not asked for.
-	maxUnasked = 64 << 10
+	maxUnasked = 256 << 10
 )
 
 // chunkedConn is a connection on which a response has begun, in the chunked encoding.
 type chunkedConn struct {
-	conn net.Conn
-	held *[]byte       // what is not written yet: room for a chunk's length, and its bytes
-	gone chan struct{} // closed when nobody reads from the connection any more, as the client has gone
+	conn   net.Conn
+	held   *[]byte       // what is not written yet: room for a chunk's length, and its bytes
+	err    error         // of the first write that failed, and may have torn a chunk: nothing may follow it
+	header http.Header   // for trailers; nil until somebody asks for it
+	gone   chan struct{} // closed when nobody reads from the connection any more, as the client has gone
 }
 
 var chunks = sync.Pool{New: func() any { return new([]byte) }}
@@ -85,13 +93,24 @@ func (c *chunkedConn) end() {
 	if c.FlushError() != nil {
 		return
 	}
-	if _, err := io.WriteString(c.conn, "0\r\n\r\n"); err != nil {
+	if c.write(c.appendEnd(nil)) != nil {
 		return
 	}
 	if half, ok := c.conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 		_ = c.conn.SetReadDeadline(time.Now().Add(farewell)) // fails only with the connection
 		<-c.gone
 	}
+}
+
+// appendEnd appends the last chunk and the trailers, which gRPC has.
+func (c *chunkedConn) appendEnd(b []byte) []byte {
+	trailers := bytes.NewBuffer(append(b, "0\r\n"...))
+	for name, values := range c.header {
+		if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
+			_ = http.Header{name: values}.Write(trailers) // a buffer does not fail
+		}
+	}
+	return append(trailers.Bytes(), "\r\n"...)
 }
 
 // watch waits until the client goes, or sends what it should not.
@@ -108,13 +127,21 @@ func (c *chunkedConn) watch(cancel context.CancelFunc) {
 	}
 }
 
-// Header is of no use any more.
-func (c *chunkedConn) Header() http.Header { return http.Header{} }
+// Header returns where trailers go, with [http.TrailerPrefix] before their names.
+func (c *chunkedConn) Header() http.Header {
+	if c.header == nil {
+		c.header = http.Header{}
+	}
+	return c.header
+}
 
 // WriteHeader does nothing: the headers have been sent.
 func (c *chunkedConn) WriteHeader(int) {}
 
 func (c *chunkedConn) Write(b []byte) (int, error) {
+	if c.err != nil {
+		return 0, c.err
+	}
 	if len(b) > fewBytes {
 		if err := c.FlushError(); err != nil {
 			return 0, err
@@ -141,21 +168,28 @@ func (c *chunkedConn) Flush() { _ = c.FlushError() }
 // FlushError writes what is held.
 func (c *chunkedConn) FlushError() error {
 	if c.held == nil {
-		return nil
+		return c.err
 	}
 	b := *c.held
 	var head [maxChunkHead]byte
 	length := appendChunkHead(head[:0], len(b)-maxChunkHead)
 	from := maxChunkHead - len(length)
 	copy(b[from:], length)
-	b = append(b, "\r\n"...)
-	_, err := c.conn.Write(b[from:])
-	*c.held = b
+	*c.held = append(b, "\r\n"...)
+	err := c.write((*c.held)[from:])
 	if err == nil { // else it may still be read from
 		chunks.Put(c.held)
 	}
 	c.held = nil
-	return err //nolint:wrapcheck // as net/http's
+	return err
+}
+
+// write writes to the connection, where nothing has failed yet.
+func (c *chunkedConn) write(b []byte) error {
+	if c.err == nil {
+		_, c.err = c.conn.Write(b)
+	}
+	return c.err
 }
 
 func appendChunkHead(b []byte, n int) []byte {
@@ -167,16 +201,16 @@ func (c *chunkedConn) writeChunk(b []byte) error {
 	head := appendChunkHead(make([]byte, 0, maxChunkHead), len(b))
 	if _, ok := c.conn.(*net.TCPConn); ok {
 		v := net.Buffers{head, b, []byte("\r\n")}
-		_, err := v.WriteTo(c.conn)
-		return err //nolint:wrapcheck // as net/http's
+		_, c.err = v.WriteTo(c.conn)
+		return c.err
 	}
 	whole, _ := chunks.Get().(*[]byte)
 	*whole = append(append(append((*whole)[:0], head...), b...), "\r\n"...)
-	_, err := c.conn.Write(*whole)
+	err := c.write(*whole)
 	if err == nil {
 		chunks.Put(whole)
 	}
-	return err //nolint:wrapcheck // as net/http's
+	return err
 }
 
 // SetReadDeadline is for a ResponseController.
@@ -199,12 +233,21 @@ func newChunkedConns() *chunkedConns {
 	return c
 }
 
-// add reports false where all have been closed; remove is to be called all the same.
-func (c *chunkedConns) add(conn *chunkedConn) bool {
+// add enters one that has no connection yet; remove is to be called for it.
+func (c *chunkedConns) add(conn *chunkedConn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.conns[conn] = struct{}{}
-	return !c.closed
+}
+
+// begin gives it its connection, which is closed where all have been.
+func (c *chunkedConns) begin(conn *chunkedConn, of net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	conn.conn = of
+	if c.closed {
+		_ = of.Close()
+	}
 }
 
 func (c *chunkedConns) remove(conn *chunkedConn) {
@@ -224,7 +267,9 @@ func (c *chunkedConns) wait(ctx context.Context) error {
 		defer c.mu.Unlock()
 		c.closed = true
 		for conn := range c.conns {
-			_ = conn.conn.Close() // what waits for it ends
+			if conn.conn != nil {
+				_ = conn.conn.Close() // what waits for it ends
+			}
 		}
 	})
 	c.mu.Lock()

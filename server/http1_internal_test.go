@@ -2,11 +2,15 @@ package server
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"net/http/httputil"
+	"os"
 	"testing"
+	"time"
 )
 
 // connected returns both ends of a connection: of TCP, which takes several slices at once, or of one that
@@ -71,6 +75,46 @@ func TestChunks(t *testing.T) {
 			}
 			if c.held != nil {
 				t.Error("something is held back")
+			}
+		})
+	}
+}
+
+// TestNothingFollowsWhatWasNotWritten: not behind a small write that is held until it is flushed, and not
+// behind a large one, of which a part has been sent.
+func TestNothingFollowsWhatWasNotWritten(t *testing.T) {
+	for name, size := range map[string]int{"small": 10, "large": 16 << 20} {
+		t.Run(name, func(t *testing.T) {
+			server, client := connected(t, true)
+			defer client.Close()
+			c := &chunkedConn{conn: server, gone: make(chan struct{})}
+			close(c.gone)
+			w := &switchWriter{c}
+			d := (&Server{stalls: newStalls(0)}).newDirectWriter(w, nil)
+			if size == 10 {
+				_ = server.SetWriteDeadline(time.Unix(1, 0))
+			} else {
+				_ = server.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+			}
+			if err := d.message(make([]byte, size)); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("the write ends with %v", err)
+			}
+			sent := make(chan int64, 1)
+			go func() {
+				n, _ := io.Copy(io.Discard, client)
+				sent <- n
+			}()
+			_ = server.SetWriteDeadline(time.Now().Add(10 * time.Second))
+			for _, size := range []int{5, 5000} {
+				if err := d.message(make([]byte, size)); err == nil {
+					t.Errorf("%d bytes are written behind what was not", size)
+				}
+			}
+			w.Header().Set(http.TrailerPrefix+"Grpc-Status", "0")
+			c.end()
+			_ = server.Close()
+			if n := <-sent; n >= int64(size) {
+				t.Errorf("%d bytes have been sent", n)
 			}
 		})
 	}

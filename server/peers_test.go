@@ -249,6 +249,21 @@ func TestStreamOnHTTP1IsTheLastOfItsConnection(t *testing.T) {
 	}
 }
 
+// TestHalfClosedIsGone: a client that has closed its side gets no error for it.
+func TestHalfClosedIsGone(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	conn := raw(t, g.address, "GET /payments/stream HTTP/1.1\r\nHost: x\r\n\r\n")
+	eventually(t, "the stream runs", func() bool { return g.Subscribers() == 1 })
+	if err := conn.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil || strings.Contains(string(answer), "error") || !strings.HasSuffix(string(answer), "0\r\n\r\n") {
+		t.Errorf("%v: %s", err, answer)
+	}
+}
+
 // TestWhatAClientSendsUnaskedIsBounded on a stream.
 func TestWhatAClientSendsUnaskedIsBounded(t *testing.T) {
 	t.Parallel()

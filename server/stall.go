@@ -90,6 +90,13 @@ func (s *stalls) forget(stream *writing) {
 	_ = stream.control.SetWriteDeadline(time.Now().Add(s.timeout)) // fails only with the connection
 }
 
+// swap changes what the watched streams' controls lead to.
+func (s *stalls) swap(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
 func (s *stalls) every() time.Duration { return max(s.timeout/looksPerTimeout, time.Millisecond) }
 
 // closeStuck makes the writes fail that have taken too long.

@@ -67,6 +67,9 @@ type Change func(*http.Transport)
 func Protocols() []Protocol {
 	return []Protocol{
 		{"gRPC", DialGRPC},
+		{"gRPC over HTTP/1.1", func(a string, c ...Change) Client {
+			return NewRPC("http://"+a, Transport(false, c...), connect.WithGRPC())
+		}},
 		{"gRPC-Web", func(a string, c ...Change) Client {
 			return NewRPC("http://"+a, Transport(false, c...), connect.WithGRPCWeb())
 		}},
