@@ -54,7 +54,7 @@ func (f *committed) fetch(ctx context.Context, leader int32, at []position, hand
 	}
 	more := false
 	defer func() {
-		if more || cap(m.answer) <= smallAnswer {
+		if more || m.size() <= smallMemory {
 			f.memory.give(m)
 		} else {
 			f.memory.drop()

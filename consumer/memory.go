@@ -3,6 +3,7 @@ package consumer
 import (
 	"slices"
 	"sync"
+	"unsafe"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -14,9 +15,9 @@ const (
 	keepInflated = 4 << 20
 	// keepRecords is for how many records room is kept with each, 160 bytes and 72.
 	keepRecords = 1 << 14
-	// smallAnswer is the largest answer whose memory is kept when there is nothing more to read at once:
-	// what a refill needs is of no use to fetches that wait for single records.
-	smallAnswer = 256 << 10
+	// smallMemory is the most that is kept with one when there is nothing more to read at once: what a
+	// refill needs is of no use to fetches that wait for single records.
+	smallMemory = 256 << 10
 	// fewRecords is for how many there is room at least.
 	fewRecords = 256
 )
@@ -64,6 +65,15 @@ func (m *memory) GetDecompressBytes([]byte, kgo.CompressionCodecType) []byte {
 
 // PutDecompressBytes implements [kgo.PoolDecompressBytes]. It is called with what could not be decompressed.
 func (m *memory) PutDecompressBytes([]byte) {}
+
+// size returns about how many bytes it takes.
+func (m *memory) size() int {
+	n := cap(m.answer) + cap(m.records)*int(unsafe.Sizeof(record{})) + len(m.slab.records)*int(unsafe.Sizeof(kgo.Record{}))
+	for _, buf := range m.free {
+		n += cap(buf)
+	}
+	return n
+}
 
 // reuse ends the use of a partition's records and batches.
 func (m *memory) reuse() {
