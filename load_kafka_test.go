@@ -106,15 +106,22 @@ func (i *instance) goroutines(t *testing.T) (n int, profile string) {
 // writing returns how many streams do anything but wait for something to send.
 func (i *instance) writing(t *testing.T) int {
 	t.Helper()
-	n := 0
+	const stream = "paystream/server.(*stream).follow+" // where a stream waits
+	n, all := 0, 0
 	_, profile := i.goroutines(t)
 	for block := range strings.SplitSeq(strings.TrimSpace(profile), "\n\n") {
-		const stream = "paystream/server.(*Server).follow+" // where a stream waits
-		_, frames, _ := strings.Cut(block, "\n#")
-		innermost, _, _ := strings.Cut(frames, "\n")
-		if strings.Contains(block, stream) && !strings.Contains(innermost, stream) {
-			n += int(count(t, block, `(?m)^(\d+) @`))
+		if !strings.Contains(block, stream) {
+			continue
 		}
+		streams := int(count(t, block, `(?m)^(\d+) @`))
+		all += streams
+		_, frames, _ := strings.Cut(block, "\n#")
+		if innermost, _, _ := strings.Cut(frames, "\n"); !strings.Contains(innermost, stream) {
+			n += streams
+		}
+	}
+	if all == 0 {
+		t.Fatalf("no stream is in %s: has it been renamed?\n%s", stream, profile)
 	}
 	return n
 }
