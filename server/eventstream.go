@@ -35,7 +35,7 @@ func (s *Server) serveEventStream(w http.ResponseWriter, r *http.Request) {
 		call.stream, err = s.open(r.Context(), call, req, out.format, out, idle)
 	}
 	if err != nil {
-		out.end(r.Context(), s.clientError(err))
+		out.end(s.clientError(err))
 	}
 }
 
@@ -90,10 +90,10 @@ func (k *eventSink) idle(cursor string) error { return k.message(idBlock(cursor)
 
 func idBlock(cursor string) []byte { return append(appendID(nil, cursor), "\n\n"...) }
 
-func (k *eventSink) end(ctx context.Context, err *connect.Error) {
+func (k *eventSink) end(err *connect.Error) {
 	defer k.close()
 	switch {
-	case ctx.Err() != nil, err.Code() == connect.CodeCanceled: // nobody is there to be told
+	case err.Code() == connect.CodeCanceled: // nobody is there to be told
 	case k.sse && (k.opened || mayPass(err)):
 		// An EventSource takes any other status than 200 for a reason never to come back.
 		if !k.opened {

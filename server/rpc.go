@@ -80,7 +80,7 @@ func (k *rpcSink) open(ctx context.Context, cursor string) error {
 	return nil
 }
 
-func (k *rpcSink) end(_ context.Context, err *connect.Error) {
+func (k *rpcSink) end(err *connect.Error) {
 	k.close()
 	k.acts.finish(k.w, err)
 }

@@ -33,7 +33,7 @@ type sink interface {
 	// idle keeps what lies between awake; it is called after idleEvery without a write.
 	idle(cursor string) error
 	// end tells the client why the stream ends.
-	end(ctx context.Context, err *connect.Error)
+	end(err *connect.Error)
 	// close is called last, whatever was called before.
 	close()
 }
@@ -79,7 +79,7 @@ func (s *Server) open(ctx context.Context, c *call, req *paymentpb.StreamPayment
 // run goes on until the client goes, the server drains, or the log can not go on.
 func (st *stream) run() {
 	defer st.leave()
-	st.out.end(st.ctx, st.server.clientError(st.follow()))
+	st.out.end(st.server.clientError(st.follow()))
 }
 
 // detach lets the stream go on when its request is over, until gone is closed.

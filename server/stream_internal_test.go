@@ -24,13 +24,13 @@ func (s *timed) note(what string) error {
 	return nil
 }
 
-func (s *timed) open(context.Context, string) error  { return s.note("open") }
-func (s *timed) send(broadcast.Run, bool) error      { return s.note("event") }
-func (s *timed) flush() error                        { return nil }
-func (s *timed) heartbeat(string) error              { return s.note("heartbeat") }
-func (s *timed) idle(string) error                   { return s.note("idle") }
-func (s *timed) end(context.Context, *connect.Error) {}
-func (s *timed) close()                              {}
+func (s *timed) open(context.Context, string) error { return s.note("open") }
+func (s *timed) send(broadcast.Run, bool) error     { return s.note("event") }
+func (s *timed) flush() error                       { return nil }
+func (s *timed) heartbeat(string) error             { return s.note("heartbeat") }
+func (s *timed) idle(string) error                  { return s.note("idle") }
+func (s *timed) end(*connect.Error)                 {}
+func (s *timed) close()                             {}
 
 func TestSignsOfLife(t *testing.T) {
 	tests := []struct {

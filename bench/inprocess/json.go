@@ -8,7 +8,7 @@ import (
 	"paystream/payment"
 )
 
-// arenaBytes is how much encoded payments the consumer gathers.
+// arenaBytes is how much is encoded before its memory is used again; the consumer does so fetch by fetch.
 const arenaBytes = 64 << 10
 
 // decode makes the encoding of a Payment of every record, as the consumer does.
