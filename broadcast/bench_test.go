@@ -18,7 +18,7 @@ func plain(dst []byte, e broadcast.Entry, _ broadcast.Vector) []byte { return ap
 func filled(n int) (*broadcast.Log, *broadcast.View) {
 	log := broadcast.New(broadcast.Limits{})
 	log.Open(0, 0)
-	view := log.NewView(plain)
+	view := broadcast.NewView(plain)
 	fill(log, n)
 	return log, view
 }
@@ -148,7 +148,7 @@ func BenchmarkAppendWaking(b *testing.B) {
 func appendWaking(b *testing.B, n int) {
 	log := broadcast.New(broadcast.Limits{Records: 10_000})
 	log.Open(0, 0)
-	view := log.NewView(plain)
+	view := broadcast.NewView(plain)
 	var waiting atomic.Int64
 	all := make(chan struct{}, 1) // wait
 	var readers sync.WaitGroup

@@ -63,7 +63,7 @@ func (c *frameCache) add(f *frames) *frames {
 	if other := s.find(f.view, f.filter); other != nil {
 		return other
 	}
-	if s.end() <= f.view.log.last.Load() { // with mu held: what leaves behind this is dropped behind it
+	if s.end() <= f.log.last.Load() { // with mu held: what leaves behind this is dropped behind it
 		f.counted.Store(uncounted)
 		return f
 	}

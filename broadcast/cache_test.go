@@ -18,7 +18,7 @@ func TestFramesAreMadeOnce(t *testing.T) {
 	var rendered [2]int
 	var views [2]*broadcast.View
 	for i := range views {
-		views[i] = log.NewView(func(dst []byte, e broadcast.Entry, _ broadcast.Vector) []byte {
+		views[i] = broadcast.NewView(func(dst []byte, e broadcast.Entry, _ broadcast.Vector) []byte {
 			rendered[i]++
 			return append(append(dst, e.Value...), e.Value...)
 		})
@@ -45,7 +45,7 @@ func TestFramesOfAFilterAreMadeOnce(t *testing.T) {
 			log := broadcast.New(broadcast.Limits{})
 			log.Open(0, 0)
 			rendered := 0
-			view := log.NewView(func(dst []byte, e broadcast.Entry, _ broadcast.Vector) []byte {
+			view := broadcast.NewView(func(dst []byte, e broadcast.Entry, _ broadcast.Vector) []byte {
 				rendered++
 				return fmt.Appendf(dst, "%d;", e.Offset)
 			})
@@ -101,7 +101,7 @@ func TestFramesUseWhatEntriesLeave(t *testing.T) {
 	const records, limit = 40_000, 64 << 20
 	log := broadcast.New(broadcast.Limits{Bytes: limit})
 	log.Open(0, 0)
-	view := log.NewView(func(dst []byte, e broadcast.Entry, _ broadcast.Vector) []byte {
+	view := broadcast.NewView(func(dst []byte, e broadcast.Entry, _ broadcast.Vector) []byte {
 		return append(append(dst, e.Value...), e.Value...)
 	})
 	read := func() (entries, frames int) {
@@ -145,7 +145,7 @@ func BenchmarkFrameCache(b *testing.B) {
 				var views [2]*broadcast.View
 				for i, size := range []int{260, 520} {
 					frame := strings.Repeat("f", size)
-					views[i] = log.NewView(func(dst []byte, _ broadcast.Entry, _ broadcast.Vector) []byte {
+					views[i] = broadcast.NewView(func(dst []byte, _ broadcast.Entry, _ broadcast.Vector) []byte {
 						rendered[i]++
 						return append(dst, frame...)
 					})
@@ -197,7 +197,7 @@ func BenchmarkRender(b *testing.B) {
 				b.StopTimer()
 				log := broadcast.New(broadcast.Limits{})
 				log.Open(0, 0)
-				view := log.NewView(render)
+				view := broadcast.NewView(render)
 				sub := subscribe(b, log, view, broadcast.Start{})
 				for at := 0; at < records; at += step {
 					payments(log, int64(at), int64(step))

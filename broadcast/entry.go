@@ -13,6 +13,7 @@ const (
 	kindRecord    kind = iota
 	kindTombstone      // supersedes the key's earlier records; never delivered
 	kindMark           // only moves its partition's offset on
+	kindGap            // moves it on over what is lost, which readers are told
 )
 
 // entry is what stands at one position: 56 bytes without a pointer, so that the garbage collector does
@@ -22,7 +23,7 @@ type entry struct {
 	// offset is the record's. In a mark it is where its partition goes on, and changes until a record
 	// or a tombstone stands behind it, which is when readers come to it.
 	offset int64atomic
-	time   int64 // of publishing, Unix milliseconds
+	time   int64 // of publishing, Unix milliseconds; of a gap, the offset behind it
 	// link leads to the next entry of the bucket, in the index.
 	link uint32atomic
 	prev uint32 // the key's entry before this one, in any partition
@@ -78,8 +79,11 @@ func findKey(key, value string) uint16 {
 
 // after returns the partition's next offset behind the entry.
 func (e *entry) after() int64 {
-	if e.kind == kindMark {
+	switch e.kind {
+	case kindMark:
 		return e.offset.Load()
+	case kindGap:
+		return e.time
 	}
 	return e.offset.Load() + 1 + int64(e.gap)
 }
@@ -87,6 +91,14 @@ func (e *entry) after() int64 {
 // before reports whether e is part of a snapshot; all of them are in the nil one.
 func (e *entry) before(snapshot Vector) bool {
 	return snapshot == nil || e.offset.Load() < snapshot.At(e.partition)
+}
+
+// behind reports whether a reader that stands at a cursor has no need of e.
+func (e *entry) behind(cursor Vector) bool {
+	if e.kind == kindGap {
+		return e.time <= cursor.At(e.partition)
+	}
+	return e.before(cursor)
 }
 
 // successor returns by how much the offset of the key's next entry in the same partition is greater; 0

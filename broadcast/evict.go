@@ -34,7 +34,7 @@ func (l *Log) evict(now time.Time) {
 		if !l.exceeded(e.entry, now, pos+1 == l.tail) {
 			break
 		}
-		if l.isNewest(e) {
+		if e.kind != kindGap && l.isNewest(e) { // a gap has no key
 			l.leave()
 		}
 		if e.kind == kindRecord {

@@ -24,6 +24,7 @@ type Log struct {
 
 	readers waiters // for head to move
 	movers  waiters // for the newest vector to move
+	pace    *pace   // nil where the appender waits for nobody
 
 	index *index // the appender's to change
 
@@ -143,6 +144,23 @@ func (l *Log) addAll(b *Batch, now time.Time) bool {
 	return true
 }
 
+// Gap says that what a partition had from where it stands up to an offset is nowhere any more: readers that
+// come there are told so by a [*GapError].
+func (l *Log) Gap(partition int32, to int64) {
+	now := time.Now()
+	add := func() woken {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if to <= l.newest.At(partition) {
+			return woken{}
+		}
+		l.gap(partition, to)
+		defer l.evict(now) // as in append
+		return l.publish()
+	}
+	add().wake()
+}
+
 // Wake wakes whoever waits for more, though nothing has come.
 func (l *Log) Wake() { l.readers.take().wake() }
 
@@ -233,11 +251,7 @@ func (l *Log) add(partition int32, r *Record, gap uint16, since uint32) {
 		l.records++
 	}
 	l.supersede(p)
-	l.newest = l.newest.advance(partition, r.Offset+1+int64(gap))
-	if len(l.marks) > 0 {
-		clear(l.marks)
-	}
-	l.tail = p.pos + 1
+	l.moved(p, r.Offset+1+int64(gap))
 }
 
 // mark holds mu and moves a partition on without a record. As long as no record stands behind it,
@@ -258,6 +272,24 @@ func (l *Log) mark(partition int32, after int64) {
 	p.kind, p.partition, p.since = kindMark, partition, uint32(time.Now().Unix())
 	p.offset.set(after)
 	l.marks[partition] = p.entry
+}
+
+// gap holds mu and adds that a partition goes on at an offset, what lies before it being lost.
+func (l *Log) gap(partition int32, to int64) {
+	from := l.newest.At(partition)
+	p := l.place("", "")
+	p.kind, p.partition, p.since, p.time = kindGap, partition, uint32(time.Now().Unix()), to
+	p.offset.set(from)
+	l.moved(p, to)
+}
+
+// moved holds mu and moves the log on behind p, and its partition on to an offset.
+func (l *Log) moved(p placed, after int64) {
+	l.newest = l.newest.advance(p.partition, after)
+	if len(l.marks) > 0 {
+		clear(l.marks)
+	}
+	l.tail = p.pos + 1
 }
 
 // place holds mu and returns the next free entry, with a copy of its text, in a new segment where the

@@ -21,7 +21,7 @@ func newLog(limits broadcast.Limits, n int) (*broadcast.Log, *broadcast.View) {
 	for p := range n {
 		log.Open(int32(p), 0)
 	}
-	return log, log.NewView(render(false))
+	return log, broadcast.NewView(render(false))
 }
 
 func record(key string, offset int64) broadcast.Record {
@@ -389,4 +389,91 @@ func TestSubscribeWhileMarksFillSegments(t *testing.T) {
 	}
 	close(done)
 	readers.Wait()
+}
+
+func TestGapIsToldToWhomeverComesBy(t *testing.T) {
+	t.Parallel()
+	log, view := newLog(broadcast.Limits{}, 2)
+	fill(log, 3)
+	live := subscribe(t, log, view, broadcast.Start{Filter: 1 << 5}) // it would be shown none of the records
+	log.Gap(0, 10)
+	log.Gap(1, 4)
+	log.Gap(1, 4) // known already
+	log.Append(broadcast.Batch{Records: []broadcast.Record{record("behind", 10)}, Next: 11})
+
+	gaps := []broadcast.Gap{{Partition: 0, From: 3, To: 10}, {Partition: 1, From: 0, To: 4}}
+	tests := []struct {
+		name string
+		sub  *broadcast.Subscription
+		want []broadcast.Gap
+	}{
+		{"a live one, whatever its filter", live, gaps},
+		{"one that resumes before it", subscribe(t, log, view, broadcast.Start{Cursor: broadcast.Vector{3, 0}}), gaps},
+		{
+			"one that resumes within, of the rest of it",
+			subscribe(t, log, view, broadcast.Start{Cursor: broadcast.Vector{7, 4}}), []broadcast.Gap{{Partition: 0, From: 7, To: 10}},
+		},
+		{"not one that goes on from what it was told", subscribe(t, log, view, broadcast.Start{Cursor: broadcast.Vector{10, 4}}), nil},
+		{"not one to whom all exists already", subscribe(t, log, view, broadcast.Start{Existing: true}), nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := test.sub.Next()
+			var gap *broadcast.GapError
+			if !errors.As(err, &gap) {
+				gap = &broadcast.GapError{}
+			}
+			if diff := cmp.Diff(test.want, gap.Gaps); diff != "" {
+				t.Fatalf("told of gaps (-want +got):\n%s", diff)
+			}
+			if test.want != nil && !cmp.Equal(gap.Next, broadcast.Vector{10, 4}) {
+				t.Fatalf("goes on from %v", gap.Next)
+			}
+		})
+	}
+}
+
+func TestGapsLeaveTheLog(t *testing.T) {
+	t.Parallel()
+	log, _ := newLog(broadcast.Limits{Records: 10}, 1)
+	for i := range int64(2000) {
+		log.Gap(0, 10*i+5)
+		log.Append(broadcast.Batch{Records: []broadcast.Record{record(fmt.Sprint(i%7), 10*i+9)}, Next: 10*i + 10})
+	}
+	if n := log.Count(log.Newest(), 0); n != 7 || log.Stats().Records != 10 {
+		t.Fatalf("%d keys, %d records", n, log.Stats().Records)
+	}
+}
+
+func TestAppenderWaitsForTheFarthestReader(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := broadcast.NewPaced(broadcast.Limits{})
+		log.Open(0, 0)
+		view := broadcast.NewView(render(false))
+		far, near := subscribe(t, log, view, broadcast.Start{}), subscribe(t, log, view, broadcast.Start{})
+		fill(log, 1000) // 3,890 bytes, k0 to k999
+		done := make(chan error, 1)
+		go func() { done <- log.WaitForReader(t.Context(), 3000) }()
+		synctest.Wait()
+		select {
+		case err := <-done:
+			t.Fatal("did not wait for anybody:", err)
+		default:
+		}
+		drain(t, far)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		drain(t, near) // behind the other: it is waited for by nobody
+		if err := log.WaitForReader(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		fill(log, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := log.WaitForReader(ctx, 0); !errors.Is(err, context.Canceled) {
+			t.Fatalf("got %v of an ended context", err)
+		}
+	})
 }

@@ -46,6 +46,8 @@ func parse(t testing.TB, b []byte) frame {
 type modelRecord struct {
 	broadcast.Record
 	partition int32
+	gapFrom   int64 // a gap has no key, is forgotten by all but readers, and ends with Offset
+	isGap     bool
 }
 
 func (r modelRecord) entry() broadcast.Entry {
@@ -83,7 +85,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		w.limits.Bytes = 200 << 10
 	}
 	w.log = broadcast.New(w.limits)
-	w.existing, w.live = w.log.NewView(render(true)), w.log.NewView(render(false))
+	w.existing, w.live = broadcast.NewView(render(true)), broadcast.NewView(render(false))
 	for p := range 1 + w.r.IntN(4) {
 		w.open(int32(p), int64(w.r.IntN(2)*100))
 	}
@@ -95,11 +97,14 @@ func (w *world) open(p int32, first int64) {
 	w.model.next = append(w.model.next, first)
 }
 
-// append adds a random batch, or some at once.
+// append adds a random batch, or some at once, or a gap.
 func (w *world) append() {
-	if w.r.IntN(4) > 0 {
+	switch n := w.r.IntN(40); {
+	case n < 2:
+		w.gap()
+	case n < 30:
 		w.log.Append(w.batch())
-	} else {
+	default:
 		var batches []broadcast.Batch
 		for range w.r.IntN(5) {
 			batches = append(batches, w.batch())
@@ -107,6 +112,15 @@ func (w *world) append() {
 		w.log.AppendAll(batches)
 	}
 	w.evicted()
+}
+
+func (w *world) gap() {
+	p := int32(w.r.IntN(len(w.model.next)))
+	from, to := w.model.next[p], w.model.next[p]+int64(1+w.r.IntN(30))
+	w.log.Gap(p, to)
+	gap := modelRecord{Record: broadcast.Record{Offset: to - 1, Tombstone: true}, partition: p, gapFrom: from, isGap: true}
+	w.model.records = append(w.model.records, gap)
+	w.model.next[p] = to
 }
 
 // batch makes a random batch, and enters it in the model: new keys and old, tombstones, holes, nothing
@@ -128,7 +142,7 @@ func (w *world) batch() broadcast.Batch {
 			Tombstone: w.r.IntN(10) == 0,
 		}
 		batch.Records = append(batch.Records, rec)
-		w.model.records = append(w.model.records, modelRecord{rec, p})
+		w.model.records = append(w.model.records, modelRecord{Record: rec, partition: p})
 		next++
 	}
 	next += int64(w.r.IntN(3))
@@ -243,6 +257,8 @@ func (w *world) expected(rd *reader) int {
 	for ; rd.pos < len(w.model.records); rd.pos++ {
 		rec := w.model.records[rd.pos]
 		switch {
+		case rec.isGap && rd.pos >= rd.snapshot && rec.Offset >= rd.cursor.At(rec.partition):
+			return rd.pos
 		case rec.Tombstone || !rd.filter.Matches(rec.Label):
 		case rd.pos < rd.snapshot && (rd.pos < w.model.low || !w.model.latestAsOf(rd.pos, rd.snapshot)):
 		case rd.cursor != nil && rec.Offset < rd.cursor.At(rec.partition):
@@ -262,7 +278,12 @@ func (w *world) read(rd *reader) bool {
 		}
 		w.covers(rd, behind.At)
 		return false
-	} else if err != nil {
+	}
+	if gap := (*broadcast.GapError)(nil); errors.As(err, &gap) {
+		w.readGap(rd, gap)
+		return true
+	}
+	if err != nil {
 		w.t.Fatal(err)
 	}
 	if run.Len() == 0 {
@@ -284,6 +305,9 @@ func (w *world) read(rd *reader) bool {
 			w.t.Fatalf("got %+v, expected nothing", f)
 		}
 		rec := w.model.records[i]
+		if rec.isGap {
+			w.t.Fatalf("got %+v, expected to be told of %+v", f, rec)
+		}
 		want := frame{rec.Key, rec.partition, rec.Offset, i < rd.snapshot, f.Cursor}
 		if diff := cmp.Diff(want, f); diff != "" {
 			w.t.Fatalf("record %d (-want +got):\n%s", i, diff)
@@ -293,6 +317,27 @@ func (w *world) read(rd *reader) bool {
 		w.covers(rd, f.Cursor)
 	}
 	return true
+}
+
+// readGap holds what a reader was told of gaps against the model.
+func (w *world) readGap(rd *reader, err *broadcast.GapError) {
+	w.t.Helper()
+	if err.At.Covers(err.Next) {
+		w.t.Fatalf("gap %+v leads nowhere", err)
+	}
+	for _, g := range err.Gaps {
+		i := w.expected(rd)
+		if i < 0 || !w.model.records[i].isGap {
+			w.t.Fatalf("told of %+v, expected record %d", g, i)
+		}
+		rec := w.model.records[i]
+		want := broadcast.Gap{Partition: rec.partition, From: max(rec.gapFrom, rd.cursor.At(rec.partition)), To: rec.Offset + 1}
+		if g != want {
+			w.t.Fatalf("told of %+v, want %+v", g, want)
+		}
+		rd.pos++
+	}
+	w.covers(rd, err.Next)
 }
 
 // covers checks that a cursor covers all records up to the reader's position, or that the reader

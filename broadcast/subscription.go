@@ -22,6 +22,21 @@ func (e *BehindError) Error() string {
 	return fmt.Sprintf("records before the retained window are needed: at %v, oldest %v", e.At, e.Oldest)
 }
 
+// Gap is offsets of a partition whose records are nowhere any more: From, and those up to To.
+type Gap struct {
+	Partition int32
+	From, To  int64
+}
+
+// GapError says that a reader has come to where records are lost.
+type GapError struct {
+	// At is where the reader stands, Next where it can go on.
+	At, Next Vector
+	Gaps     []Gap
+}
+
+func (e *GapError) Error() string { return fmt.Sprintf("records are lost: %v", e.Gaps) }
+
 // behind returns the error of a reader that stands at a vector before the log.
 func (l *Log) behind(at Vector) error {
 	return &BehindError{At: at.Clone(), Oldest: l.Oldest().Max(at)}
@@ -151,8 +166,16 @@ var closed = func() <-chan struct{} {
 
 // Next returns the frames of the next deliveries and moves on behind them, or none when the
 // subscription has caught up. It never waits. It fails with a [*BehindError] when the reader has
-// fallen out of the log.
+// fallen out of the log, and with a [*GapError] when it has come to a gap, also in what its filter leaves out.
 func (s *Subscription) Next() (Run, error) {
+	run, err := s.next()
+	if s.log.pace != nil {
+		s.log.pace.reached(s.pos)
+	}
+	return run, err
+}
+
+func (s *Subscription) next() (Run, error) {
 	for {
 		head := s.log.head.Load()
 		if err := s.keepUp(); err != nil {
@@ -165,8 +188,8 @@ func (s *Subscription) Next() (Run, error) {
 		if segment == nil {
 			continue // evicted this very moment: keepUp says so
 		}
-		if run := s.nextOf(segment, min(head, segment.end())); !run.Empty() {
-			return run, nil
+		if run, err := s.nextOf(segment, min(head, segment.end())); err != nil || !run.Empty() {
+			return run, err
 		}
 	}
 }
@@ -188,21 +211,25 @@ func (s *Subscription) keepUp() error {
 
 // nextOf delivers from one segment, up to end: skips what is not for the reader, then takes what
 // is, as far as it lies together.
-func (s *Subscription) nextOf(segment *segment, end uint64) Run {
+func (s *Subscription) nextOf(segment *segment, end uint64) (Run, error) {
 	existing := s.Existing()
 	if existing {
 		end = min(end, s.snapshot)
 	}
 	for ; s.pos < end; s.pass(segment) {
-		if s.wants(segment.placed(s.pos)) {
+		e := segment.placed(s.pos)
+		if s.isGap(e.entry) {
+			return Run{}, s.gap(segment, end)
+		}
+		if s.wants(e) {
 			break
 		}
 	}
 	if s.pos == end {
-		return Run{}
+		return Run{}, nil
 	}
 	if s.resume != nil && !segment.vectorAt(s.pos).Covers(s.resume) {
-		return s.private(segment)
+		return s.private(segment), nil
 	}
 	s.resume = nil // from here on the shared frames serve
 	view := s.live
@@ -212,6 +239,9 @@ func (s *Subscription) nextOf(segment *segment, end uint64) Run {
 	from := s.pos
 	for bytes := 0; s.pos < end && bytes < maxRunBytes; s.pass(segment) {
 		e := segment.placed(s.pos)
+		if s.isGap(e.entry) {
+			break
+		}
 		if e.kind != kindRecord || !s.filter.Matches(e.label) {
 			continue // it has an empty frame
 		}
@@ -220,7 +250,30 @@ func (s *Subscription) nextOf(segment *segment, end uint64) Run {
 		}
 		bytes += int(e.size)
 	}
-	return view.run(segment, s.filter, int(from-segment.base), int(s.pos-segment.base))
+	return view.run(s.log, segment, s.filter, int(from-segment.base), int(s.pos-segment.base)), nil
+}
+
+// isGap reports whether the entry at the position is a gap that this reader is to be told of. One among the existing
+// records is none: what is lost is no latest state.
+func (s *Subscription) isGap(e *entry) bool {
+	return e.kind == kindGap && s.pos >= s.snapshot && (s.resume == nil || !e.behind(s.resume))
+}
+
+// gap moves on behind the gap at the position, and those that follow at once, and returns the error that tells of
+// them.
+func (s *Subscription) gap(segment *segment, end uint64) *GapError {
+	err := &GapError{At: s.vector.Clone()}
+	for ; s.pos < end; s.pass(segment) {
+		e := segment.at(s.pos)
+		if s.isGap(e) {
+			from := max(e.offset.Load(), s.vector.At(e.partition))
+			err.Gaps = append(err.Gaps, Gap{e.partition, from, e.after()})
+		} else if e.kind != kindMark {
+			break
+		}
+	}
+	err.Next = s.vector.Clone()
+	return err
 }
 
 // wants reports whether an entry is delivered to this reader.
@@ -281,7 +334,7 @@ func (d directory) firstBehind(cursor Vector, from, head uint64) uint64 {
 			continue
 		}
 		for pos := max(from, segment.base); pos < min(head, segment.end()); pos++ {
-			if e := segment.at(pos); e.kind != kindMark && !e.before(cursor) {
+			if e := segment.at(pos); e.kind != kindMark && !e.behind(cursor) {
 				return pos
 			}
 		}

@@ -13,16 +13,15 @@ import (
 // cursor, which changes after it returns. A frame is never empty.
 type Render func(dst []byte, e Entry, cursor Vector) []byte
 
-// View is the log rendered in one wire format. Frames are made when first wanted, once for each filter
-// in use, and shared; see frameCache for how long they are kept. For older records they are made again.
+// View is records rendered in one wire format, of whatever logs. Frames are made when first wanted, once for each
+// filter in use, and shared; see frameCache for how long a log keeps them. For older records they are made again.
 type View struct {
-	log    *Log
 	render Render
 	mean   atomic.Int64 // bytes of a frame, where many were made
 }
 
-// NewView returns a view of the log.
-func (l *Log) NewView(render Render) *View { return &View{log: l, render: render} }
+// NewView returns a view that makes frames by render.
+func NewView(render Render) *View { return &View{render: render} }
 
 // Run is the frames of consecutive deliveries, next to each other in memory that is shared and
 // never written again.
@@ -64,6 +63,7 @@ func (r Run) Frames() iter.Seq[[]byte] {
 // frames is what a filter selects of one segment, in one view. Entry i's frame is
 // bytes[ends[i-1]:ends[i]]; marks, tombstones and what the filter leaves out have an empty one.
 type frames struct {
+	log     *Log
 	view    *View
 	segment *segment
 	filter  Filter
@@ -83,12 +83,12 @@ type rendered struct {
 	bytes []byte
 }
 
-// run returns the frames of the entries from..to (numbers within the segment) that a filter selects,
+// run returns the frames of the entries from..to (numbers within the segment, which is the log's) that a filter selects,
 // rendering what is missing.
-func (v *View) run(s *segment, filter Filter, from, to int) Run {
+func (v *View) run(l *Log, s *segment, filter Filter, from, to int) Run {
 	f := s.find(v, filter)
 	if f == nil {
-		f = v.log.frames.add(&frames{view: v, segment: s, filter: filter, cursor: s.start.Clone()})
+		f = l.frames.add(&frames{log: l, view: v, segment: s, filter: filter, cursor: s.start.Clone()})
 	}
 	r := f.done.Load()
 	if r == nil || r.n < to {
@@ -125,7 +125,7 @@ func (f *frames) renderTo(n int) *rendered {
 	if n == segmentEntries && cap(b)-len(b) > len(b)/8 {
 		b = slices.Clone(b)
 	}
-	f.view.log.frames.grow(f, int64(cap(b)-cap(r.bytes)))
+	f.log.frames.grow(f, int64(cap(b)-cap(r.bytes)))
 	r = &rendered{n: n, bytes: b}
 	f.done.Store(r)
 	return r
@@ -198,7 +198,7 @@ func (f *frames) room() int {
 	}
 	mean := int(f.view.mean.Load())
 	mean += mean / 32
-	if dir := *f.view.log.dir.Load(); s == dir[len(dir)-1] { // it is still being filled
+	if dir := *f.log.dir.Load(); s == dir[len(dir)-1] { // it is still being filled
 		return min(mean*(n*segmentEntries/size), maxRoom)
 	}
 	return mean * n

@@ -139,7 +139,7 @@ func start(t testing.TB, brokers []string, opts ...option) *gateway {
 	for _, opt := range opts {
 		opt(&cfg)
 	}
-	view := g.log.NewView(func(dst []byte, e broadcast.Entry, _ broadcast.Vector) []byte {
+	view := broadcast.NewView(func(dst []byte, e broadcast.Entry, _ broadcast.Vector) []byte {
 		return fmt.Appendf(dst, "%d %d %s", e.Partition, e.Offset, e.Key)
 	})
 	var err error

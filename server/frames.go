@@ -42,12 +42,12 @@ type formats struct {
 	ndjson *format
 }
 
-func (s *Server) newFormats(log *broadcast.Log) formats {
+func (s *Server) newFormats() formats {
 	return formats{
-		proto:  s.newFormat(log, s.appendProto, nil, nil, true),
-		json:   s.newFormat(log, s.appendJSON, nil, nil, true),
-		sse:    s.newFormat(log, s.appendJSON, []byte("data: "), []byte("\n\n"), false),
-		ndjson: s.newFormat(log, s.appendJSON, nil, []byte("\n"), false),
+		proto:  s.newFormat(s.appendProto, nil, nil, true),
+		json:   s.newFormat(s.appendJSON, nil, nil, true),
+		sse:    s.newFormat(s.appendJSON, []byte("data: "), []byte("\n\n"), false),
+		ndjson: s.newFormat(s.appendJSON, nil, []byte("\n"), false),
 	}
 }
 
@@ -55,11 +55,11 @@ func (s *Server) newFormats(log *broadcast.Log) formats {
 type appendEvent func(dst []byte, e *broadcast.Entry, eventType string, cursor []byte) []byte
 
 // newFormat makes a format of framed events.
-func (s *Server) newFormat(log *broadcast.Log, event appendEvent, prefix, suffix []byte, envelope bool) *format {
+func (s *Server) newFormat(event appendEvent, prefix, suffix []byte, envelope bool) *format {
 	frame := framing(event, prefix, suffix, envelope)
 	return &format{
-		existing:  log.NewView(s.render(frame, typeExisting)),
-		live:      log.NewView(s.render(frame, typeNew)),
+		existing:  broadcast.NewView(s.render(frame, typeExisting)),
+		live:      broadcast.NewView(s.render(frame, typeNew)),
 		heartbeat: func(cursor string) []byte { return frame(nil, nil, typeHeartbeat, []byte(cursor)) },
 	}
 }

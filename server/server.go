@@ -69,10 +69,10 @@ type Server struct {
 	draining    atomic.Bool // the server stops
 }
 
-// New returns a server of the log, which has no views yet.
+// New returns a server of the log.
 func New(cfg Config, log *broadcast.Log, source Source) *Server {
 	s := &Server{cfg: cfg, log: log, source: source, stalls: newStalls(cfg.WriteTimeout), chunked: newChunkedConns()}
-	s.formats = s.newFormats(log)
+	s.formats = s.newFormats()
 	return s
 }
 

@@ -145,7 +145,7 @@ type snapshots struct {
 
 func newSnapshots(log *broadcast.Log) *snapshots {
 	render := func(dst []byte, e broadcast.Entry, _ broadcast.Vector) []byte { return append(dst, e.Value...) }
-	return &snapshots{log: log, existing: log.NewView(render), live: log.NewView(render)}
+	return &snapshots{log: log, existing: broadcast.NewView(render), live: broadcast.NewView(render)}
 }
 
 // while takes snapshots while do runs, from before it begins; a nil one takes none.
