@@ -63,6 +63,11 @@ type Config struct {
 	// bound. They should be the log's.
 	RetainRecords int
 	RetainAge     time.Duration
+	// Replays is how many readers of what lies before the log there may be at once, each with a log of 8 MiB; 0 is
+	// 4. See [Consumer.Backfill].
+	Replays int
+	// ReplayTurn is how long one of them goes on while others wait for their turn; 0 is 15 s.
+	ReplayTurn time.Duration
 	// Logger is told of changes of state, and of bad records by partition,
 	// offset and reason; never of a record's content. Nil is none.
 	Logger *slog.Logger
@@ -75,9 +80,11 @@ type Consumer struct {
 	logger   *slog.Logger
 	bad      *badRecords
 	troubles *troubles
-	fetches  atomic.Int64
-	table    *table
-	kick     chan struct{} // asks the watcher for fresh metadata
+	// backfills serve what the log no longer holds.
+	backfills *backfills
+	fetches   atomic.Int64
+	table     *table
+	kick      chan struct{} // asks the watcher for fresh metadata
 
 	// Set by Run.
 	client  *client
@@ -103,7 +110,7 @@ func New(cfg Config, log *broadcast.Log) (*Consumer, error) {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	logger = logger.With("topic", cfg.Topic)
-	return &Consumer{
+	c := &Consumer{
 		cfg:      cfg,
 		log:      log,
 		logger:   logger,
@@ -112,7 +119,9 @@ func New(cfg Config, log *broadcast.Log) (*Consumer, error) {
 		table:    newTable(),
 		kick:     make(chan struct{}, 1),
 		phase:    "not started",
-	}, nil
+	}
+	c.backfills = newBackfills(c)
+	return c, nil
 }
 
 // Run reads until ctx ends. It may be called once.
@@ -135,6 +144,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	wg.Go(func() { c.watch(ctx) })
 	wg.Go(func() { c.bad.run(ctx) })
 	wg.Go(func() { c.followAll(ctx) })
+	wg.Go(func() { c.backfills.run(ctx) })
 	wg.Go(func() {
 		if (&refill{c: c}).run(ctx, spans) {
 			c.setReady()

@@ -39,6 +39,14 @@ var contract = map[string]func(t *testing.T, reader option){
 	"a partition that fails is named":            failingPartition,
 	"a new partition while another refills":      newWhileRefilling,
 	"one time for all records":                   oneTime,
+	"a backfill merges and goes on":              backfillMergesAndGoesOn,
+	"a backfill tells gaps":                      backfillTellsGaps,
+	"a backfill is shared":                       backfillIsShared,
+	"backfills are bounded":                      backfillIsBounded,
+	"a backfill waits for its readers":           backfillWaitsForReaders,
+	"a backfill outlives failures":               backfillOutlivesFailures,
+	"backfills take turns":                       backfillTakesTurns,
+	"since a time":                               since,
 }
 
 // committedOnly is what a kafka.Reader can not do, and so is asked of the

@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"paystream/broadcast"
 )
 
 func missingTopic(t *testing.T, reader option) {
@@ -159,6 +161,9 @@ func deletedRecords(t *testing.T, reader option) {
 	}
 	if g.logs.count("level=ERROR", "records lost", "partition=0", "from=0", "to=6") != 1 {
 		t.Error("the loss was not logged")
+	}
+	if diff := cmp.Diff([]broadcast.Gap{{Partition: 0, From: 0, To: 6}}, g.gaps); diff != "" {
+		t.Errorf("gaps told (-want +got):\n%s", diff)
 	}
 	if s := g.Status(); s.Skipped != 6 {
 		t.Errorf("status: %+v", s)

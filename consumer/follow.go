@@ -204,7 +204,7 @@ func (c *Consumer) outOfRange(ctx context.Context, id int32) error {
 	if p.next < first[0] {
 		c.logger.Error("records lost: Kafka deleted them before they were read; is the topic's retention long enough?",
 			"partition", id, "from", p.next, "to", first[0])
-		c.log.Append(broadcast.Batch{Partition: id, Next: first[0]})
+		c.log.Gap(id, first[0])
 		c.table.update(id, func(p *partition) {
 			p.skipped += first[0] - p.next
 			p.next = first[0]

@@ -2,6 +2,7 @@ package consumer_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -110,6 +111,7 @@ type gateway struct {
 	log  *broadcast.Log
 	sub  *broadcast.Subscription
 	got  []entry
+	gaps []broadcast.Gap // that the log told of
 	logs *logs
 	stop func()
 }
@@ -139,9 +141,6 @@ func start(t testing.TB, brokers []string, opts ...option) *gateway {
 	for _, opt := range opts {
 		opt(&cfg)
 	}
-	view := broadcast.NewView(func(dst []byte, e broadcast.Entry, _ broadcast.Vector) []byte {
-		return fmt.Appendf(dst, "%d %d %s", e.Partition, e.Offset, e.Key)
-	})
 	var err error
 	if g.sub, err = g.log.Subscribe(view, view, broadcast.Start{}); err != nil {
 		t.Fatal(err)
@@ -200,20 +199,36 @@ func (g *gateway) collect() {
 	g.t.Helper()
 	for {
 		run, err := g.sub.Next()
+		if gap, ok := errors.AsType[*broadcast.GapError](err); ok {
+			g.gaps = append(g.gaps, gap.Gaps...)
+			continue
+		}
 		if err != nil {
 			g.t.Fatal(err)
 		}
 		if run.Len() == 0 {
 			return
 		}
-		for frame := range run.Frames() {
-			part := strings.SplitN(string(frame), " ", 3)
-			p, _ := strconv.Atoi(part[0])
-			offset, _ := strconv.ParseInt(part[1], 10, 64)
-			g.got = append(g.got, entry{int32(p), offset, part[2]})
-		}
+		g.got = append(g.got, entries(run)...)
 	}
 }
+
+// entries are what a run of view's frames holds.
+func entries(run broadcast.Run) []entry {
+	var list []entry
+	for frame := range run.Frames() {
+		part := strings.SplitN(string(frame), " ", 3)
+		p, _ := strconv.Atoi(part[0])
+		offset, _ := strconv.ParseInt(part[1], 10, 64)
+		list = append(list, entry{int32(p), offset, part[2]})
+	}
+	return list
+}
+
+// view has frames that entries reads.
+var view = broadcast.NewView(func(dst []byte, e broadcast.Entry, _ broadcast.Vector) []byte {
+	return fmt.Appendf(dst, "%d %d %s", e.Partition, e.Offset, e.Key)
+})
 
 // next waits until a partition has been read up to an offset.
 func (g *gateway) next(partition int32, offset int64) {

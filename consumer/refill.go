@@ -1,9 +1,7 @@
 package consumer
 
 import (
-	"container/heap"
 	"context"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -11,35 +9,18 @@ import (
 	"paystream/broadcast"
 )
 
-// runRecords bounds one append while refilling.
-const runRecords = 256
-
 // refill reads the partitions of the start up to where each ended then, merged
 // by Kafka's time. What it holds in memory is what one fetch of each partition
 // brought: a partition is read on only when nothing of it is left.
 type refill struct {
-	c      *Consumer
-	queues []*queue
-	runs   []broadcast.Batch // merged and not appended
-	merged int               // the records in them
-}
-
-// queue is a partition being refilled.
-type queue struct {
-	partition int32
-	at, end   int64 // where to fetch next, and where to stop
-	encoder   *encoder
-
-	memory  []broadcast.Record // of what the last fetch brought
-	records []broadcast.Record // of that, what is not appended
-	// late is what a fetch brought of what came after the end.
-	late broadcast.Batch
-	done bool
+	c *Consumer
+	merge
 }
 
 // run returns when all partitions have been refilled, which it reports, or ctx
 // has ended. The partitions are live then.
 func (r *refill) run(ctx context.Context, spans []span) bool {
+	r.merge = merge{append: r.append, passed: r.passed}
 	for _, s := range spans {
 		q := &queue{partition: s.partition, at: s.start, end: s.end, encoder: r.c.newEncoder()}
 		q.done = q.at >= q.end
@@ -49,7 +30,8 @@ func (r *refill) run(ctx context.Context, spans []span) bool {
 		if !r.fill(ctx) {
 			return false
 		}
-		if !r.merge() {
+		r.merge.run()
+		if r.empty() == nil {
 			break
 		}
 	}
@@ -81,16 +63,6 @@ func (r *refill) fill(ctx context.Context) bool {
 		}
 		pause(ctx, max(wait, min(10*time.Millisecond<<min(fruitless, 6), maxWait)), changed)
 	}
-}
-
-func (r *refill) empty() []*queue {
-	var list []*queue
-	for _, q := range r.queues {
-		if !q.done && len(q.records) == 0 {
-			list = append(list, q)
-		}
-	}
-	return list
 }
 
 // fetch reads the partitions once, as far as they can be now. It reports whether
@@ -133,10 +105,7 @@ func (r *refill) fetch(ctx context.Context, empty []*queue) (moved bool, wait ti
 
 // accept takes what was read of a partition into its queue.
 func (r *refill) accept(ctx context.Context, q *queue, got *fetched) {
-	q.encoder.reuse(math.MaxInt) // nothing of the last fetch is left
-	records := q.encoder.encode(q.memory[:0], q.partition, got.records)
-	clear(records[len(records):cap(records)])
-	q.memory = records
+	records := q.encode(got.records)
 	i := len(records)
 	if got.next > q.end {
 		i, _ = slices.BinarySearchFunc(records, q.end, func(r broadcast.Record, end int64) int {
@@ -170,88 +139,10 @@ func (r *refill) passed(q *queue) {
 	q.done = q.at >= q.end
 }
 
-// merge appends by time until a queue that is to be read on is empty. It reports
-// whether there is one.
-func (r *refill) merge() bool {
-	h := make(byTime, 0, len(r.queues))
-	for _, q := range r.queues {
-		if len(q.records) > 0 {
-			h = append(h, q)
-		}
-	}
-	heap.Init(&h)
-	for len(h) > 0 {
-		q := h[0]
-		n := h.run()
-		r.runs = append(r.runs, broadcast.Batch{Partition: q.partition, Records: q.records[:n], Next: q.records[n-1].Offset + 1, Replayed: true})
-		q.records = q.records[n:]
-		if r.merged += n; r.merged >= runRecords {
-			r.append()
-		}
-		if len(q.records) > 0 {
-			heap.Fix(&h, 0)
-			continue
-		}
-		r.append()
-		r.passed(q)
-		if !q.done {
-			return true
-		}
-		heap.Pop(&h)
-	}
-	return slices.ContainsFunc(r.queues, func(q *queue) bool { return !q.done })
-}
-
 // append appends what has been merged.
-func (r *refill) append() {
-	r.c.log.AppendAll(r.runs)
-	for _, b := range r.runs {
+func (r *refill) append(runs []broadcast.Batch) {
+	r.c.log.AppendAll(runs)
+	for _, b := range runs {
 		r.c.table.update(b.Partition, func(p *partition) { p.next = b.Next })
 	}
-	clear(r.runs)
-	r.runs, r.merged = r.runs[:0], 0
-}
-
-// byTime is a heap of queues with records, by the time of their first one.
-type byTime []*queue
-
-// run returns how many records of the first queue come before all of the others.
-func (h *byTime) run() int {
-	queues := *h
-	records := queues[0].records
-	limit := min(len(records), runRecords)
-	for n := 1; n < limit; n++ {
-		for _, i := range []int{1, 2} { // the second queue is one of these
-			if i < len(queues) && queues[i].before(records[n].Time, queues[0].partition) {
-				return n
-			}
-		}
-	}
-	return limit
-}
-
-// before reports whether the queue's first record comes before one of that time
-// and partition.
-func (q *queue) before(t int64, partition int32) bool {
-	first := q.records[0].Time
-	return first < t || (first == t && q.partition < partition)
-}
-
-func (h *byTime) Len() int { return len(*h) }
-
-func (h *byTime) Less(i, j int) bool {
-	other := (*h)[j]
-	return (*h)[i].before(other.records[0].Time, other.partition)
-}
-
-func (h *byTime) Swap(i, j int) { (*h)[i], (*h)[j] = (*h)[j], (*h)[i] }
-
-// Push is never called: the heap only shrinks.
-func (h *byTime) Push(any) {}
-
-func (h *byTime) Pop() any {
-	last := len(*h) - 1
-	q := (*h)[last]
-	*h = (*h)[:last]
-	return q
 }

@@ -26,6 +26,10 @@ type Status struct {
 	Skipped    int64
 	// Fetches is how often a broker was asked for records.
 	Fetches int64
+	// Replays is how many replays are under way, ReplaysWaiting how many readers wait for one; ReplaysStarted is how
+	// many there have been, Replayed how many records they have read. See [Consumer.Backfill].
+	Replays, ReplaysWaiting  int
+	ReplaysStarted, Replayed int64
 }
 
 // PartitionStatus is what is known of a partition.
@@ -61,6 +65,8 @@ func (c *Consumer) Status() Status {
 	case s.Trouble != "":
 		s.Reason = s.Trouble
 	}
+	s.Replays, s.ReplaysWaiting = c.backfills.figures()
+	s.ReplaysStarted, s.Replayed = c.backfills.started.Load(), c.backfills.records.Load()
 	for _, p := range c.table.all() {
 		ps := PartitionStatus{
 			Partition: p.id, Next: p.next, End: p.end, BadRecords: p.bad, Skipped: p.skipped,

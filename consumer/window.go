@@ -3,6 +3,8 @@ package consumer
 import (
 	"context"
 	"time"
+
+	"paystream/broadcast"
 )
 
 // span is the part of a partition that is refilled.
@@ -129,4 +131,27 @@ func length(spans []span) int64 {
 		n += s.end - s.start
 	}
 	return n
+}
+
+// Since returns where a reader stands who wants all that was published at a time or later: for each partition the
+// first offset with such a time, or where it ends now.
+func (c *Consumer) Since(ctx context.Context, t time.Time) (broadcast.Vector, error) {
+	var of []placement
+	for _, p := range c.table.all() {
+		of = append(of, placement{partition: p.id, leader: p.leader, epoch: p.epoch})
+	}
+	end, err := c.client.offsets(ctx, of, latest) // before the times are asked for, or what comes in between is missed
+	if err != nil {
+		return nil, c.cfg.Kafka.Explain(err)
+	}
+	at, err := c.client.offsets(ctx, of, max(0, t.UnixMilli()))
+	if err != nil {
+		return nil, c.cfg.Kafka.Explain(err)
+	}
+	for p := range at {
+		if at[p] < 0 { // there is nothing as young
+			at[p] = end[p]
+		}
+	}
+	return at, nil
 }
