@@ -134,6 +134,7 @@ func (r *replay) fill(ctx context.Context) bool {
 			return true
 		}
 		if len(empty) == 0 { // all of them end here, for now
+			r.log.Wake() // marks do not, and who is shown nothing of all this may be able to leave by now
 			for _, q := range r.queues {
 				q.done = false
 			}

@@ -38,22 +38,21 @@ func cursorError(err error) *connect.Error {
 	return connect.NewError(connect.CodeInvalidArgument, text)
 }
 
-// behind is the error of a stream that needs records which have left the window.
-func (s *Server) behind(err *broadcast.BehindError) *connect.Error {
-	out := connect.NewError(connect.CodeOutOfRange, errors.New(
-		"the stream needs payments from before the retained window; oldest_cursor is where it can go on"))
-	end := &paymentpb.StreamEnd{Cursor: s.cursor(err.At), OldestCursor: s.cursor(err.Oldest)}
-	for p, oldest := range err.Oldest {
-		if at := err.At.At(int32(p)); at < oldest {
-			end.Gaps = append(end.Gaps, &paymentpb.StreamEnd_Gap{Partition: int32(p), From: at, To: oldest})
-		}
+// gap is the error of a stream that needs what is lost.
+func (s *Server) gap(err *broadcast.GapError) *connect.Error {
+	out := connect.NewError(connect.CodeDataLoss, errors.New(
+		"Kafka no longer has payments that the stream needs; go on behind them, from the cursor"))
+	next := s.cursor(err.Next)
+	end := &paymentpb.StreamEnd{Cursor: next, OldestCursor: next}
+	for _, g := range err.Gaps {
+		end.Gaps = append(end.Gaps, &paymentpb.StreamEnd_Gap{Partition: g.Partition, From: g.From, To: g.To})
 	}
 	addDetail(out, end)
 	return out
 }
 
-// drained is the error that ends a stream when the gateway stops.
-func (s *Server) drained(at broadcast.Vector) *connect.Error {
+// shutDown is the error that ends a stream when the gateway stops.
+func (s *Server) shutDown(at broadcast.Vector) *connect.Error {
 	err := unavailable("the gateway is shutting down; go on from the cursor, here or at another gateway")
 	addDetail(err, &paymentpb.StreamEnd{Cursor: s.cursor(at), OldestCursor: s.cursor(s.log.Oldest())})
 	return err

@@ -111,7 +111,7 @@ func (k *eventSink) end(err *connect.Error) {
 // mayPass reports whether the same request may succeed later, or from another cursor.
 func mayPass(err *connect.Error) bool {
 	switch err.Code() {
-	case connect.CodeUnavailable, connect.CodeResourceExhausted, connect.CodeOutOfRange, connect.CodeDataLoss:
+	case connect.CodeUnavailable, connect.CodeResourceExhausted, connect.CodeDataLoss:
 		return true
 	default:
 		return false
@@ -122,7 +122,7 @@ func mayPass(err *connect.Error) bool {
 const gapRetry = 50 * time.Millisecond
 
 // sseEnd returns the last event of a stream: "gap", with the cursor to go on from as its id, where
-// payments can not be served; "unavailable" where only this gateway, or this moment, can not.
+// payments are lost; "unavailable" where only this gateway, or this moment, can not.
 func sseEnd(err *connect.Error) []byte {
 	event, id := "unavailable", ""
 	retry := retryDelay()
@@ -134,9 +134,8 @@ func sseEnd(err *connect.Error) []byte {
 		switch m := message.(type) {
 		case *paymentpb.StreamEnd:
 			id = m.GetCursor()
-			if err.Code() == connect.CodeOutOfRange {
-				// There is nothing to wait for, and the window moves on.
-				event, id, retry = "gap", m.GetOldestCursor(), gapRetry
+			if err.Code() == connect.CodeDataLoss {
+				event, retry = "gap", gapRetry // there is nothing to wait for
 			}
 		case *errdetails.RetryInfo:
 			retry = m.GetRetryDelay().AsDuration()

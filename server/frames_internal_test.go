@@ -16,14 +16,14 @@ import (
 	paymentpb "paystream/gen/payment"
 )
 
-type fixedSource Fingerprint
+type fixedSource struct{ History }
 
-func (f fixedSource) Ready() (bool, string)    { return true, "" }
-func (f fixedSource) Fingerprint() Fingerprint { return Fingerprint(f) }
+func (fixedSource) Ready() (bool, string)    { return true, "" }
+func (fixedSource) Fingerprint() Fingerprint { return Fingerprint{7} }
 
 func newTestServer() (*Server, *broadcast.Log) {
 	log := broadcast.New(broadcast.Limits{})
-	return New(Config{Topic: "payments.raw", Logger: slog.New(slog.DiscardHandler)}, log, fixedSource{7}), log
+	return New(Config{Topic: "payments.raw", Logger: slog.New(slog.DiscardHandler)}, log, fixedSource{}), log
 }
 
 // rendered returns the one frame that a format makes of a payment at partition 2, offset 3.

@@ -24,6 +24,7 @@ const topic = "payments.raw"
 
 // source is a topic that the test says all of.
 type source struct {
+	history
 	fingerprint server.Fingerprint
 	reason      atomic.Pointer[string] // why it is not ready; nil is ready
 }
@@ -68,6 +69,7 @@ func start(t *testing.T, change ...func(*settings)) *gateway {
 		g.log.Open(int32(p), 0)
 	}
 	g.next = make(broadcast.Vector, set.partitions)
+	g.source.next = make(broadcast.Vector, set.partitions)
 	g.Server = server.New(set.Config, g.log, g.source)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -118,6 +120,7 @@ func (g *gateway) publish(t testing.TB, partition int32, payments ...*paymentpb.
 		g.next[partition]++
 	}
 	batch.Next = g.next[partition]
+	g.source.add(batch)
 	g.log.Append(batch)
 }
 

@@ -20,6 +20,7 @@ import (
 
 // Source is the side that fills the log, as far as the server needs to know it.
 type Source interface {
+	History
 	// Ready says that the log has caught up for the first time, or why not, for operators. Once
 	// ready it stays so.
 	Ready() (ok bool, reason string)
@@ -66,12 +67,13 @@ type Server struct {
 	chunked *chunkedConns
 
 	subscribers atomic.Int64
-	draining    atomic.Bool // the server stops
+	draining    atomic.Bool   // the server stops
+	drained     chan struct{} // closed then, for those whom the log does not wake
 }
 
 // New returns a server of the log.
 func New(cfg Config, log *broadcast.Log, source Source) *Server {
-	s := &Server{cfg: cfg, log: log, source: source, stalls: newStalls(cfg.WriteTimeout), chunked: newChunkedConns()}
+	s := &Server{cfg: cfg, log: log, source: source, stalls: newStalls(cfg.WriteTimeout), chunked: newChunkedConns(), drained: make(chan struct{})}
 	s.formats = s.newFormats()
 	return s
 }
@@ -142,7 +144,9 @@ func (s *Server) ready() error {
 
 // drain ends all streams, and lets no new ones begin.
 func (s *Server) drain() {
-	s.draining.Store(true)
+	if !s.draining.Swap(true) {
+		close(s.drained)
+	}
 	s.log.Wake()
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"paystream/broadcast"
 	paymentpb "paystream/gen/payment"
@@ -44,7 +45,7 @@ type stream struct {
 	ctx    context.Context //nolint:containedctx // a stream lives as long as its request
 	cancel context.CancelFunc
 	done   <-chan struct{} // closed when the context ends, or the client has gone
-	sub    *broadcast.Subscription
+	feed   feed
 	out    sink
 	clock  *idleClock
 }
@@ -52,7 +53,7 @@ type stream struct {
 // open begins the stream that a request asks for, within ctx. The stream's run is to be called when it has.
 // idleEvery is 0 for protocols that need no idle signs.
 func (s *Server) open(ctx context.Context, c *call, req *paymentpb.StreamPaymentsRequest, f *format, out sink, idleEvery time.Duration) (*stream, error) {
-	sub, beat, err := s.subscribe(req, f)
+	start, beat, err := s.startOf(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -63,12 +64,16 @@ func (s *Server) open(ctx context.Context, c *call, req *paymentpb.StreamPayment
 		return nil, full
 	}
 	s.cfg.Logger.Debug("subscriber joined", "subscribers", s.Subscribers())
-	st := &stream{server: s, sub: sub, out: out}
+	st := &stream{server: s, out: out}
 	st.ctx, st.cancel = c.context(ctx)
+	if st.feed, err = s.begin(f, start); err != nil {
+		st.leave()
+		return nil, err
+	}
 	if c.http1 != nil {
 		c.w.Header().Set("Connection", "close") // see takeOver
 	}
-	if err := out.open(st.ctx, s.cursor(sub.Vector())); err != nil { //nolint:contextcheck // the request's outlives ctx
+	if err := out.open(st.ctx, s.cursor(st.feed.Vector())); err != nil { //nolint:contextcheck // the request's outlives ctx
 		st.leave()
 		return nil, err
 	}
@@ -96,6 +101,7 @@ func (st *stream) detach(gone <-chan struct{}) {
 
 func (st *stream) leave() {
 	st.out.close()
+	st.feed.leave()
 	st.clock.stop()
 	st.cancel()
 	st.server.subscribers.Add(-1)
@@ -105,12 +111,12 @@ func (st *stream) leave() {
 // follow sends what there is, and waits for more. The error is never nil.
 func (st *stream) follow() error {
 	for {
-		if !st.sub.CaughtUp() {
+		if !st.feed.CaughtUp() {
 			if err := st.sendAll(); err != nil {
 				return err
 			}
 		}
-		ready := st.sub.Ready()
+		ready := st.feed.Ready()
 		if st.server.draining.Load() { // not before: ready may be from after all were woken for it
 			return st.drained()
 		}
@@ -119,14 +125,15 @@ func (st *stream) follow() error {
 			return st.over()
 		case <-ready:
 		case <-st.clock.due():
-			if err := st.clock.tick(st.out, st.server.cursor(st.sub.Vector())); err != nil {
+			if err := st.clock.tick(st.out, st.server.cursor(st.feed.Vector())); err != nil {
 				return err
 			}
+		case <-st.feed.stop():
 		}
 	}
 }
 
-func (st *stream) drained() error { return st.server.drained(st.sub.Vector()) }
+func (st *stream) drained() error { return st.server.shutDown(st.feed.Vector()) }
 
 // over is the error when done is closed.
 func (st *stream) over() error { return cmp.Or(st.ctx.Err(), context.Canceled) }
@@ -142,7 +149,7 @@ func (st *stream) sendAll() error {
 			_ = st.out.flush() // what the cursor in the error is behind; fails only with the connection
 			return err
 		}
-		all := st.sub.CaughtUp()
+		all := st.feed.CaughtUp()
 		if !run.Empty() {
 			if err := st.out.send(run, all); err != nil {
 				return err
@@ -171,64 +178,69 @@ func (st *stream) next() (broadcast.Run, error) {
 	if st.server.draining.Load() {
 		return broadcast.Run{}, st.drained()
 	}
-	run, err := st.sub.Next()
-	if err != nil {
-		return run, st.server.fellBehind(err)
+	run, err := st.feed.Next()
+	if gap := (*broadcast.GapError)(nil); errors.As(err, &gap) {
+		return run, st.server.gap(gap)
 	}
-	return run, nil
+	return run, err
 }
 
-func (s *Server) fellBehind(err error) error {
-	var behind *broadcast.BehindError
-	if !errors.As(err, &behind) {
-		return err
+// startOf checks a request and returns where its stream begins and how often it wants heartbeats.
+func (s *Server) startOf(ctx context.Context, req *paymentpb.StreamPaymentsRequest) (start broadcast.Start, beat time.Duration, err error) {
+	if err = s.ready(); err != nil {
+		return start, 0, err
 	}
-	s.cfg.Logger.Info("subscriber fell out of the retained window")
-	return s.behind(behind)
-}
-
-// subscribe checks a request and returns its subscription and how often it wants heartbeats.
-func (s *Server) subscribe(req *paymentpb.StreamPaymentsRequest, f *format) (*broadcast.Subscription, time.Duration, error) {
-	if err := s.ready(); err != nil {
-		return nil, 0, err
+	if start.Filter, err = newFilter(req.GetProvider(), req.GetStatus()); err != nil {
+		return start, 0, err
 	}
-	filter, err := newFilter(req.GetProvider(), req.GetStatus())
-	if err != nil {
-		return nil, 0, err
+	if beat, err = heartbeatOf(req); err != nil {
+		return start, 0, err
 	}
-	beat, err := heartbeatOf(req)
-	if err != nil {
-		return nil, 0, err
-	}
-	start := broadcast.Start{Filter: filter, Limit: int(req.GetLimit())}
 	switch {
 	case req.GetCursor() != "":
-		if start.Cursor, err = parseCursor(req.GetCursor(), s.source.Fingerprint()); err != nil {
-			return nil, 0, cursorError(err)
-		}
-		// Another gateway may know of more partitions already, but not of any number.
-		if len(start.Cursor) > len(s.log.Newest())+maxNewPartitions {
-			return nil, 0, cursorError(errMalformed)
-		}
+		start.Cursor, err = s.cursorOf(req.GetCursor())
 	case req.GetSince() != nil:
-		return nil, 0, connect.NewError(connect.CodeUnimplemented,
-			errors.New("since is not served by this version: go on from a cursor, or take the existing payments"))
+		start.Cursor, err = s.since(ctx, req.GetSince())
 	case req.GetLimit() < 0:
-		return nil, 0, invalid(fmt.Sprintf("limit %d is negative", req.GetLimit()))
+		err = invalid(fmt.Sprintf("limit %d is negative", req.GetLimit()))
 	default:
+		start.Limit = int(req.GetLimit())
 		switch req.GetStart() {
 		case paymentpb.StreamStart_START_EXISTING_THEN_NEW:
 			start.Existing = true
 		case paymentpb.StreamStart_START_NEW_ONLY:
 		default:
-			return nil, 0, invalid(fmt.Sprintf("start %d is not known", req.GetStart()))
+			err = invalid(fmt.Sprintf("start %d is not known", req.GetStart()))
 		}
 	}
-	sub, err := s.log.Subscribe(f.existing, f.live, start)
-	if err != nil {
-		return nil, 0, s.fellBehind(err)
+	return start, beat, err
+}
+
+func (s *Server) cursorOf(token string) (broadcast.Vector, error) {
+	cursor, err := parseCursor(token, s.source.Fingerprint())
+	// Another gateway may know of more partitions already, but not of any number.
+	if err == nil && len(cursor) > len(s.log.Newest())+maxNewPartitions {
+		err = errMalformed
 	}
-	return sub, beat, nil
+	if err != nil {
+		return nil, cursorError(err)
+	}
+	return cursor, nil
+}
+
+func (s *Server) since(ctx context.Context, t *timestamppb.Timestamp) (broadcast.Vector, error) {
+	if err := t.CheckValid(); err != nil {
+		return nil, invalid("since is no valid time")
+	}
+	at, err := s.source.Since(ctx, t.AsTime())
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		s.cfg.Logger.Warn("since can not be looked up", "error", err)
+		return nil, unavailable("Kafka can not be asked what was published since then; try again, or go on from a cursor")
+	}
+	return at, nil
 }
 
 func heartbeatOf(req *paymentpb.StreamPaymentsRequest) (time.Duration, error) {

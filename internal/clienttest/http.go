@@ -95,7 +95,7 @@ func (c httpClient) Open(ctx context.Context, req *paymentpb.StreamPaymentsReque
 		set(q, "start", req.GetStart().String())
 	}
 	if req.GetSince() != nil {
-		set(q, "since", req.GetSince().AsTime().Format(time.RFC3339))
+		set(q, "since", req.GetSince().AsTime().Format(time.RFC3339Nano))
 	}
 	if req.GetHeartbeat() != nil {
 		set(q, "heartbeat", req.GetHeartbeat().AsDuration().String())

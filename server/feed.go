@@ -1,0 +1,171 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"paystream/broadcast"
+)
+
+// History has what the log no longer holds.
+type History interface {
+	// Since returns where a reader stands who wants all that was published at t or later.
+	Since(ctx context.Context, t time.Time) (broadcast.Vector, error)
+	// Backfill asks for a log that goes on from a cursor, without waiting for it.
+	Backfill(from broadcast.Vector) Backfill
+}
+
+// Backfill is one reader's claim to a part of the history.
+type Backfill interface {
+	// Ready returns a channel that is closed when there is a log.
+	Ready() <-chan struct{}
+	// Log returns the log, or nil before Ready.
+	Log() *broadcast.Log
+	// Over reports that the log is not filled any more. The reader, who is woken then, asks anew.
+	Over() bool
+	// Leave gives the claim up. It is called once.
+	Leave()
+}
+
+// feed is what a stream reads: the log, or, as long as it stands before what the log holds, a backfill. It belongs to
+// the stream's goroutine.
+type feed struct {
+	log     *broadcast.Log
+	history History
+	views   *format
+	filter  broadcast.Filter
+	drain   <-chan struct{} // closed when the server stops
+
+	sub  *broadcast.Subscription // of the log, or of the backfill's; nil while that has none
+	back Backfill                // nil where sub is of the log
+	at   broadcast.Vector        // where the stream stands while there is no sub
+}
+
+// begin returns a feed that has not been read yet.
+func (s *Server) begin(f *format, start broadcast.Start) (feed, error) {
+	out := feed{log: s.log, history: s.source, views: f, filter: start.Filter, drain: s.drained}
+	var behind *broadcast.BehindError
+	var err error
+	if out.sub, err = s.log.Subscribe(f.existing, f.live, start); errors.As(err, &behind) {
+		out.goBack(behind.At)
+		err = nil
+	}
+	return out, err
+}
+
+// goBack asks for a backfill.
+func (f *feed) goBack(at broadcast.Vector) {
+	f.leave()
+	f.sub, f.at, f.back = nil, at, f.history.Backfill(at)
+}
+
+// leave is called when the feed is read no more. It may be called again.
+func (f *feed) leave() {
+	if f.back != nil {
+		f.back.Leave()
+		f.back = nil
+	}
+}
+
+// stop returns a channel that is closed when the server stops, or nil where Ready's is.
+func (f *feed) stop() <-chan struct{} {
+	if f.back == nil {
+		return nil
+	}
+	return f.drain
+}
+
+// Vector returns where the stream stands.
+func (f *feed) Vector() broadcast.Vector {
+	if f.sub == nil {
+		return f.at.Clone()
+	}
+	return f.sub.Vector()
+}
+
+// CaughtUp reports whether Next has nothing to deliver at this moment.
+func (f *feed) CaughtUp() bool {
+	switch {
+	case f.back == nil:
+		return f.sub.CaughtUp()
+	case f.sub == nil:
+		return f.back.Log() == nil
+	}
+	return f.sub.CaughtUp() && !f.back.Over()
+}
+
+// Ready returns a channel that is closed when there may be something to do. Where it can, it goes on in the log.
+func (f *feed) Ready() <-chan struct{} {
+	if f.sub == nil {
+		return f.back.Ready()
+	}
+	f.rejoin()
+	ready := f.sub.Ready()
+	if f.back != nil && f.back.Over() { // not before: ready may be from after all were woken for it
+		return closed
+	}
+	return ready
+}
+
+var closed = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// Next returns what is to be sent next, if there is any. It fails with a [*broadcast.GapError] where records are lost.
+func (f *feed) Next() (broadcast.Run, error) {
+	if f.back != nil && !f.seated() {
+		return broadcast.Run{}, nil
+	}
+	run, err := f.sub.Next()
+	if behind := (*broadcast.BehindError)(nil); errors.As(err, &behind) {
+		f.goBack(behind.At)
+		return broadcast.Run{}, nil
+	}
+	f.rejoin()
+	return run, err
+}
+
+// seated reports whether there is a log to read. Where the backfill is over, the stream asks anew.
+func (f *feed) seated() bool {
+	switch {
+	case f.back.Over():
+		f.goBack(f.Vector())
+		return false
+	case f.sub != nil:
+		return true
+	}
+	log := f.back.Log()
+	if log == nil {
+		return false
+	}
+	at := f.at
+	if f.sub = f.subscribe(log, at); f.sub == nil { // it has moved on meanwhile
+		f.goBack(at)
+	}
+	return f.sub != nil
+}
+
+// rejoin goes on in the log where that holds what follows.
+func (f *feed) rejoin() {
+	if f.back == nil {
+		return
+	}
+	if at := f.sub.Vector(); at.Covers(f.log.Oldest()) {
+		if sub := f.subscribe(f.log, at); sub != nil {
+			f.leave()
+			f.sub = sub
+		}
+	}
+}
+
+// subscribe returns nil where the log does not hold what follows.
+func (f *feed) subscribe(log *broadcast.Log, at broadcast.Vector) *broadcast.Subscription {
+	sub, err := log.Subscribe(f.views.existing, f.views.live, broadcast.Start{Filter: f.filter, Cursor: at})
+	if err != nil {
+		return nil
+	}
+	return sub
+}

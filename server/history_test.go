@@ -1,0 +1,323 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"paystream/broadcast"
+	paymentpb "paystream/gen/payment"
+	"paystream/internal/clienttest"
+	"paystream/server"
+)
+
+// history is all that the topic ever had, in memory.
+type history struct {
+	mu      sync.Mutex
+	batches []broadcast.Batch
+	next    broadcast.Vector
+	lost    broadcast.Vector // what is before it
+	held    bool             // nobody gets a turn
+	claims  []*claim
+	asked   int // how often a backfill was asked for
+}
+
+// claim is a backfill.
+type claim struct {
+	history *history
+	from    broadcast.Vector
+	log     *broadcast.Log
+	ready   chan struct{}
+	over    bool
+}
+
+func (h *history) add(b broadcast.Batch) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.batches = append(h.batches, b)
+	h.next[b.Partition] = b.Next
+	for _, c := range h.claims {
+		if c.log != nil && !c.over {
+			c.append(b)
+		}
+	}
+}
+
+func (h *history) Since(_ context.Context, t time.Time) (broadcast.Vector, error) {
+	if t.Before(time.Unix(0, 0)) {
+		return nil, errors.New("the broker's name is a secret")
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	at := h.next.Clone()
+	for _, b := range slices.Backward(h.batches) {
+		for _, r := range slices.Backward(b.Records) {
+			if r.Time >= t.UnixMilli() {
+				at[b.Partition] = r.Offset
+			}
+		}
+	}
+	return at, nil
+}
+
+func (h *history) Backfill(from broadcast.Vector) server.Backfill {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := &claim{history: h, from: from.Clone(), ready: make(chan struct{})}
+	h.claims = append(h.claims, c)
+	h.asked++
+	if !h.held {
+		c.grant()
+	}
+	return c
+}
+
+// grant holds mu.
+func (c *claim) grant() {
+	c.log = broadcast.NewPaced(broadcast.Limits{})
+	for p := range c.history.next {
+		c.log.Open(int32(p), c.from.At(int32(p)))
+		c.log.Gap(int32(p), c.history.lost.At(int32(p)))
+	}
+	for _, b := range c.history.batches {
+		c.append(b)
+	}
+	close(c.ready)
+}
+
+// append holds mu.
+func (c *claim) append(b broadcast.Batch) {
+	b.Records = slices.DeleteFunc(slices.Clone(b.Records), func(r broadcast.Record) bool { return r.Offset < c.log.Newest().At(b.Partition) })
+	c.log.Append(b)
+}
+
+// release lets those that wait have their turn.
+func (h *history) release() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.held = false
+	for _, c := range h.claims {
+		if c.log == nil {
+			c.grant()
+		}
+	}
+}
+
+// end says that all turns are over.
+func (h *history) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range h.claims {
+		if c.over = true; c.log != nil {
+			c.log.Wake()
+		}
+	}
+}
+
+func (h *history) open() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.claims)
+}
+
+func (c *claim) Ready() <-chan struct{} { return c.ready }
+
+func (c *claim) Log() *broadcast.Log {
+	c.history.mu.Lock()
+	defer c.history.mu.Unlock()
+	return c.log
+}
+
+func (c *claim) Over() bool {
+	c.history.mu.Lock()
+	defer c.history.mu.Unlock()
+	return c.over
+}
+
+func (c *claim) Leave() {
+	c.history.mu.Lock()
+	defer c.history.mu.Unlock()
+	c.history.claims = slices.DeleteFunc(c.history.claims, func(other *claim) bool { return other == c })
+}
+
+// withWindow retains so few records.
+func withWindow(records int) func(*settings) {
+	return func(s *settings) { s.limits.Records = records }
+}
+
+func TestCursorFromBeforeTheWindow(t *testing.T) {
+	t.Parallel()
+	old := oldCursor(t)
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
+		g := start(t, withWindow(10))
+		g.publishIDs(t, 0, ids("p", 20)...)
+		stream := open(t, dial(g), &paymentpb.StreamPaymentsRequest{Cursor: old})
+		got, _ := take(t, stream, 19)
+		same(t, "what it missed", as("new", ids("p", 20)[1:]...), got)
+		g.publishIDs(t, 1, "live")
+		got, last := take(t, stream, 1)
+		same(t, "live", as("new", "live"), got)
+		g.publishIDs(t, 1, "on")
+		got, _ = take(t, stream, 1)
+		same(t, "live", as("new", "on"), got)
+		eventually(t, "it reads the log again", func() bool { return g.source.open() == 0 })
+
+		g.publishIDs(t, 0, ids("q", 20)...)
+		g.publishIDs(t, 2, "z")
+		got, _ = take(t, open(t, dial(g), &paymentpb.StreamPaymentsRequest{Cursor: last.GetCursor()}), 22)
+		slices.Sort(got) // partitions may come in any order
+		same(t, "from a backfill's cursor", as("new", append(sorted(ids("q", 20)), "z")...), got[1:])
+	})
+}
+
+func sorted(list []string) []string {
+	slices.Sort(list)
+	return list
+}
+
+func TestBackfillObeysFilters(t *testing.T) {
+	t.Parallel()
+	old := oldCursor(t)
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
+		g := start(t, withWindow(5))
+		g.publishIDs(t, 0, ids("p", 9)...)
+		g.publish(t, 0, sample("wanted", paymentpb.Provider_PROVIDER_PAYPAL, paymentpb.PaymentStatus_STATUS_FAILED))
+		g.publishIDs(t, 0, ids("q", 9)...)
+		stream := open(t, dial(g), &paymentpb.StreamPaymentsRequest{Cursor: old, Provider: paymentpb.Provider_PROVIDER_PAYPAL})
+		got, _ := take(t, stream, 1)
+		same(t, "of PayPal", as("new", "wanted"), got)
+		eventually(t, "it reads the log again", func() bool { return g.source.open() == 0 })
+		g.publish(t, 0, sample("later", paymentpb.Provider_PROVIDER_PAYPAL, paymentpb.PaymentStatus_STATUS_FAILED))
+		got, _ = take(t, stream, 1)
+		same(t, "of PayPal", as("new", "later"), got)
+	})
+}
+
+func TestSince(t *testing.T) {
+	t.Parallel()
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
+		g := start(t, withWindow(5))
+		g.publishIDs(t, 0, ids("p", 20)...)
+		at := func(offset int64) *timestamppb.Timestamp {
+			return timestamppb.New(time.UnixMilli(1_700_000_001_000 + offset))
+		}
+		for name, test := range map[string]struct {
+			since *timestamppb.Timestamp
+			want  []string
+		}{
+			"before the window": {at(3), ids("p", 20)[3:]},
+			"within the window": {at(17), ids("p", 20)[17:]},
+		} {
+			got, _ := take(t, open(t, dial(g), &paymentpb.StreamPaymentsRequest{Since: test.since, Limit: 1}), len(test.want))
+			same(t, name, as("new", test.want...), got)
+		}
+		err := refusal(t, dial(g), &paymentpb.StreamPaymentsRequest{Since: timestamppb.New(time.Unix(-1, 0))})
+		if err.Code != connect.CodeUnavailable || strings.Contains(err.Message, "secret") {
+			t.Errorf("Kafka can not be asked: %v", err)
+		}
+	})
+}
+
+func TestGapEndsTheStream(t *testing.T) {
+	t.Parallel()
+	old := oldCursor(t)
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
+		g := start(t, withWindow(5))
+		g.publishIDs(t, 0, ids("p", 20)...)
+		g.source.lost = broadcast.Vector{7}
+		c := dial(g)
+		end := refusal(t, c, &paymentpb.StreamPaymentsRequest{Cursor: old})
+		if end.Code != connect.CodeDataLoss {
+			t.Fatalf("%v, want DataLoss", end)
+		}
+		same(t, "gaps", []*paymentpb.StreamEnd_Gap{{Partition: 0, From: 1, To: 7}}, end.End.GetGaps())
+		got, _ := take(t, open(t, c, &paymentpb.StreamPaymentsRequest{Cursor: end.End.GetCursor()}), 13)
+		same(t, "from where it can go on", as("new", ids("p", 20)[7:]...), got)
+
+		live := open(t, c, &paymentpb.StreamPaymentsRequest{Start: paymentpb.StreamStart_START_NEW_ONLY})
+		eventually(t, "both streams run", func() bool { return g.Subscribers() >= 1 })
+		g.publishIDs(t, 0, "before")
+		g.log.Gap(1, 3) // met by the gateway itself
+		take(t, live, 1)
+		_, err := live.Next()
+		end = failure(t, err)
+		same(t, "a live gap", []*paymentpb.StreamEnd_Gap{{Partition: 1, From: 0, To: 3}}, end.End.GetGaps())
+	})
+}
+
+func TestBackfillWaitsForItsTurn(t *testing.T) {
+	t.Parallel()
+	old := oldCursor(t)
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
+		g := start(t, withWindow(10))
+		g.publishIDs(t, 0, ids("p", 20)...)
+		g.source.held = true
+		stream := open(t, dial(g), &paymentpb.StreamPaymentsRequest{Cursor: old, Heartbeat: durationpb.New(100 * time.Millisecond)})
+		event, err := stream.Next()
+		if err != nil || event.GetEventType() != "heartbeat" || event.GetCursor() != old {
+			t.Fatalf("%v, %v; want a heartbeat with the cursor that it came with", event, err)
+		}
+		g.source.release()
+		want := ids("p", 20)[1:]
+		for len(want) > 0 {
+			event, err := stream.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if event.GetEventType() == "heartbeat" {
+				continue
+			}
+			if event.GetPayment().GetId() != want[0] {
+				t.Fatalf("got %s, want %s", event.GetPayment().GetId(), want[0])
+			}
+			want = want[1:]
+		}
+	})
+}
+
+// TestAnothersTurn takes the backfill away, again and again, from a stream that never comes near the log.
+func TestAnothersTurn(t *testing.T) {
+	t.Parallel()
+	old := oldCursor(t)
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
+		g := start(t, withWindow(10))
+		g.publishIDs(t, 0, ids("p", 20)...)
+		stream := open(t, dial(g), &paymentpb.StreamPaymentsRequest{Cursor: old})
+		want := ids("p", 20)[1:]
+		for round := range 20 {
+			got, _ := take(t, stream, len(want))
+			same(t, fmt.Sprint("round ", round), as("new", want...), got)
+			g.source.end()
+			want = ids(fmt.Sprint("r", round), 20)
+			g.publishIDs(t, 0, want...)
+		}
+	})
+}
+
+// TestDrainWhileWaiting: a stream that waits for its turn ends with the cursor that it came with.
+func TestDrainWhileWaiting(t *testing.T) {
+	t.Parallel()
+	old := oldCursor(t)
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
+		g := start(t, withWindow(10))
+		g.publishIDs(t, 0, ids("p", 20)...)
+		g.source.held = true
+		stream := open(t, dial(g), &paymentpb.StreamPaymentsRequest{Cursor: old})
+		eventually(t, "it waits", func() bool { return g.source.open() == 1 })
+		go g.stop()
+		_, err := stream.Next()
+		if end := failure(t, err); end.End.GetCursor() != old {
+			t.Errorf("ended with %v, want the cursor that it came with", end)
+		}
+		eventually(t, "it has left", func() bool { return g.source.open() == 0 })
+	})
+}
