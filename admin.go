@@ -81,6 +81,10 @@ func (f figures) serve(w http.ResponseWriter, _ *http.Request) {
 	metrics.WriteGaugeUint64(w, "paystream_retained_bytes", uint64(stats.Bytes))
 	metrics.WriteGaugeUint64(w, "paystream_frame_bytes", uint64(stats.FrameBytes))
 	metrics.WriteCounterUint64(w, "paystream_kafka_fetches_total", uint64(status.Fetches))
+	metrics.WriteGaugeUint64(w, "paystream_backfill_readers", uint64(status.Replays))
+	metrics.WriteGaugeUint64(w, "paystream_backfill_waiting", uint64(status.ReplaysWaiting))
+	metrics.WriteCounterUint64(w, "paystream_backfill_readers_total", uint64(status.ReplaysStarted))
+	metrics.WriteCounterUint64(w, "paystream_backfill_payments_total", uint64(status.Replayed))
 	for _, p := range status.Partitions {
 		labels := `{topic="` + status.Topic + `",partition="` + strconv.Itoa(int(p.Partition)) + `"}`
 		metrics.WriteGaugeUint64(w, "paystream_next_offset"+labels, uint64(max(p.Next, 0)))

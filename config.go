@@ -46,6 +46,8 @@ type Config struct {
 	RetainBytes    int64
 	RetainAge      time.Duration
 
+	BackfillReaders int
+
 	AmountUnits payment.Units
 
 	LogLevel  slog.Level

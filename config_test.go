@@ -39,7 +39,7 @@ func TestDefaults(t *testing.T) {
 		Topic: "payments.raw", GroupID: "payment-service", Isolation: ReadCommitted, MaxRecordBytes: 1 << 20,
 		GRPCHost: "127.0.0.1", GRPCPort: 50051, AdminAddr: "127.0.0.1:9464",
 		MaxSubscribers: 10000, WriteTimeout: time.Minute, DrainTimeout: 10 * time.Second,
-		RetainPayments: 100000, RetainBytes: 64 << 20, RetainAge: 24 * time.Hour,
+		RetainPayments: 100000, RetainBytes: 64 << 20, RetainAge: 24 * time.Hour, BackfillReaders: 4,
 		AmountUnits: payment.Auto, LogFormat: "json",
 	}
 	want.Kafka.Brokers, want.Kafka.Mechanism, want.Kafka.ClientID = []string{"localhost:9092"}, "PLAIN", "paystream"

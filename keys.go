@@ -155,6 +155,10 @@ func limitKeys() []key {
 			help: "how long they are kept",
 			set:  duration(func(c *Config) *time.Duration { return &c.RetainAge }, time.Millisecond),
 		}, {
+			name: "BACKFILL_READERS", value: "4", kind: "number",
+			help: "how many at once read again from Kafka what subscribers need from before that, with some 20 MiB each; others wait",
+			set:  number(func(c *Config) *int { return &c.BackfillReaders }, 1, 1000),
+		}, {
 			name: "AMOUNT_UNITS", value: "auto", kind: "name",
 			help: "what the number in an amount is: minor (cents), major (dollars), or auto, which guesses; say minor or major if you can",
 			set:  amountUnits,

@@ -36,6 +36,7 @@ func serve(ctx context.Context, cfg *Config, ready func(addr string), log *slog.
 		Units:           cfg.AmountUnits,
 		RetainRecords:   cfg.RetainPayments,
 		RetainAge:       cfg.RetainAge,
+		Replays:         cfg.BackfillReaders,
 		Logger:          log,
 	}, payments)
 	if err != nil {
@@ -126,7 +127,7 @@ func pageLines(cfg *Config, addr string) []web.Line {
 	return lines
 }
 
-// kafkaSource is the consumer as the server sees it: readiness, which does not end, and the topic.
+// kafkaSource is the consumer as the server sees it: readiness, which does not end, the topic, and its history.
 type kafkaSource struct {
 	consumer *consumer.Consumer
 	caughtUp atomic.Pointer[server.Fingerprint]
@@ -142,6 +143,14 @@ func (s *kafkaSource) Ready() (bool, string) {
 		s.caughtUp.Store(&f)
 	}
 	return status.Ready, status.Reason
+}
+
+func (s *kafkaSource) Since(ctx context.Context, t time.Time) (broadcast.Vector, error) {
+	return s.consumer.Since(ctx, t)
+}
+
+func (s *kafkaSource) Backfill(from broadcast.Vector) server.Backfill {
+	return s.consumer.Backfill(from)
 }
 
 // Fingerprint is zero until Ready.

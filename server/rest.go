@@ -145,9 +145,12 @@ func (q *query) time(name string) *timestamppb.Timestamp {
 	if text == "" {
 		return nil
 	}
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		return timestamppb.New(time.Now().Add(-ago))
+	}
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
-		q.fail(name, "is no time such as 2026-01-31T08:00:00Z")
+		q.fail(name, "is neither a time such as 2026-01-31T08:00:00Z nor how long ago, such as 15m")
 		return nil
 	}
 	return timestamppb.New(t)

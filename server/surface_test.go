@@ -89,7 +89,7 @@ func TestPlainEndpoints(t *testing.T) {
 		{"a name that is none", "GET", "/payments?provider=visa", nil, 400, "provider is none of unknown, stripe, razorpay, paypal"},
 		{"a parameter given twice", "GET", "/payments?limit=1&limit=2", nil, 400, "limit is given more than once"},
 		{"a bad stream request, told by status", "GET", "/payments/stream?heartbeat=soon", nil, 400, "heartbeat is no duration"},
-		{"a bad SSE request, told by status", "GET", "/payments/stream?since=today", sse, 400, "since is no time"},
+		{"a bad SSE request, told by status", "GET", "/payments/stream?since=today", sse, 400, "since is neither a time"},
 		{"writing", "POST", "/payments", nil, 405, ""},
 	}
 	for _, test := range tests {
