@@ -1,8 +1,9 @@
 // Command testbroker is a Kafka of its own process for tests that are not written in Go: an embedded
 // broker that outlives the gateways they kill. It prints "broker <host:port>" when it can be reached;
 // then every line of standard input is the value of a record, written with acks from all to a
-// partition by the payment's id, and answered by "offset <partition> <offset>", in order. It ends
-// with its input.
+// partition by the payment's id, and answered by "offset <partition> <offset>", in order. But a line
+// "!delete <partition> <offset>" deletes what the partition has before that offset. It ends with its
+// input.
 //
 // With -kafka it starts no broker, but creates its topic on one that runs already, deletes it at its
 // end, and is otherwise the same: so the same tests can run against a real Kafka.
@@ -111,6 +112,15 @@ func serve(address, topic string, in io.Reader, out io.Writer) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxRecord)
 	for lines.Scan() {
+		var partition int32
+		var before int64
+		if n, _ := fmt.Sscanf(lines.Text(), "!delete %d %d", &partition, &before); n == 2 {
+			if err := deleteBefore(client, topic, partition, before); err != nil {
+				return err
+			}
+			fmt.Fprintf(out, "offset %d %d\n", partition, before)
+			continue
+		}
 		var payment struct {
 			ID string `json:"id"`
 		}
@@ -122,4 +132,17 @@ func serve(address, topic string, in io.Reader, out io.Writer) error {
 		fmt.Fprintf(out, "offset %d %d\n", record.Partition, record.Offset)
 	}
 	return lines.Err()
+}
+
+func deleteBefore(client *kgo.Client, topic string, partition int32, offset int64) error {
+	var before kadm.Offsets
+	before.Add(kadm.Offset{Topic: topic, Partition: partition, At: offset})
+	answer, err := kadm.NewClient(client).DeleteRecords(context.Background(), before)
+	if err == nil {
+		err = answer.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("delete records: %w", err)
+	}
+	return nil
 }

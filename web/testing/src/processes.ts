@@ -69,6 +69,11 @@ export class Broker {
     return Promise.all(written);
   }
 
+  /** Deletes what a partition has before an offset, as retention does. */
+  async deleteBefore(partition: number, offset: number | bigint): Promise<void> {
+    await this.writeRaw(`!delete ${partition} ${offset}`);
+  }
+
   async stop(): Promise<void> {
     this.process.stdin?.end();
     await ended(this.process);
