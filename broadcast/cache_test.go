@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"paystream/broadcast"
 )
 
@@ -211,6 +213,47 @@ func BenchmarkRender(b *testing.B) {
 				b.StartTimer()
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/records, "ns/frame")
+		})
+	}
+}
+
+// TestFewCursorsOfManyPartitions: with more than 16 partitions a cursor comes with the first frame of a segment, and
+// with every 32nd of those that a filter selects.
+func TestFewCursorsOfManyPartitions(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		partitions int
+		filter     broadcast.Filter
+		want       []int // numbers of the frames with a cursor
+	}{
+		{16, 1 << 1, []int{0, 1, 2, 3, 4}},
+		{17, 0, []int{0, 32, 64, 96, 128, 160, 192, 224, 239, 271}}, // 17 marks and 239 records fill the first segment
+		{17, 1 << 1, []int{0, 32, 64, 80}},
+	} {
+		t.Run(fmt.Sprint(test.partitions, " partitions, filter ", test.filter), func(t *testing.T) {
+			log, _ := newLog(broadcast.Limits{}, test.partitions)
+			var cursors []broadcast.Vector
+			view := broadcast.NewView(func(dst []byte, _ broadcast.Entry, cursor broadcast.Vector) []byte {
+				cursors = append(cursors, cursor.Clone())
+				return append(dst, 'f')
+			})
+			for i := range 300 {
+				r := record(fmt.Sprint(i), int64(i))
+				r.Label = broadcast.Label(i % 3)
+				log.Append(broadcast.Batch{Records: []broadcast.Record{r}})
+			}
+			all := subscribe(t, log, view, broadcast.Start{Filter: test.filter, Existing: true})
+			for run, err := all.Next(); err == nil && !run.Empty(); run, err = all.Next() {
+			}
+			var got []int
+			for i, c := range cursors {
+				if c != nil {
+					got = append(got, i)
+				}
+			}
+			if diff := cmp.Diff(test.want, got[:min(len(got), len(test.want))]); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
 		})
 	}
 }

@@ -8,10 +8,17 @@ import (
 )
 
 // Render appends a record's frame to dst and returns the extended slice. cursor is where a reader
-// stands behind the record. Render is called with a lock held, once for all readers that share the
+// stands behind the record, or nil where the frame need not say so: see cursorEvery. Render is called with a lock held, once for all readers that share the
 // frame: it must depend on its arguments alone, must not call back into the log, and must not keep
 // cursor, which changes after it returns. A frame is never empty.
 type Render func(dst []byte, e Entry, cursor Vector) []byte
+
+// Of many partitions a cursor is larger than what it goes with: with more than manyPartitions, only the first frame of
+// a segment has one, and every cursorEvery-th behind it, of those that the filter selects.
+const (
+	manyPartitions = 16
+	cursorEvery    = 32
+)
 
 // View is records rendered in one wire format, of whatever logs. Frames are made when first wanted, once for each
 // filter in use, and shared; see frameCache for how long a log keeps them. For older records they are made again.
@@ -75,6 +82,7 @@ type frames struct {
 
 	mu     sync.Mutex // held while rendering
 	cursor Vector     // where a reader stands behind what is rendered
+	made   int        // how many frames that are not empty
 }
 
 // rendered is what readers may see of frames: n entries, and their bytes, both final.
@@ -138,7 +146,8 @@ func (f *frames) render(b []byte, from, to int) []byte {
 		e := s.placed(s.base + uint64(i))
 		f.cursor = f.cursor.advance(e.partition, e.after())
 		if f.selects(e.entry) {
-			b = f.view.render(b, e.public(), f.cursor)
+			b = f.view.render(b, e.public(), f.told())
+			f.made++
 			made++
 		}
 		f.ends[i] = uint32(len(b))
@@ -149,10 +158,18 @@ func (f *frames) render(b []byte, from, to int) []byte {
 	return b
 }
 
+// told holds mu and returns the cursor for the next frame.
+func (f *frames) told() Vector {
+	if len(f.cursor) > manyPartitions && f.made%cursorEvery != 0 {
+		return nil
+	}
+	return f.cursor
+}
+
 // whole returns the frames of all of the segment's first n entries, where they are there and to be
 // chosen from.
 func (f *frames) whole(n int) *frames {
-	if f.filter == 0 {
+	if f.filter == 0 || len(f.segment.start) > manyPartitions { // another's cursors stand elsewhere
 		return nil
 	}
 	whole := f.segment.find(f.view, 0)

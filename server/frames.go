@@ -65,10 +65,10 @@ func (s *Server) newFormat(event appendEvent, prefix, suffix []byte, envelope bo
 }
 
 // framing puts each event into an envelope, or between two strings; a format with a prefix is
-// server-sent events, whose blocks carry the cursor in a line of their own, too.
+// server-sent events, whose blocks carry the cursor in a line of their own, too. An empty cursor is none.
 func framing(event appendEvent, prefix, suffix []byte, envelope bool) appendEvent {
 	return func(dst []byte, e *broadcast.Entry, eventType string, cursor []byte) []byte {
-		if prefix != nil {
+		if prefix != nil && len(cursor) > 0 {
 			dst = appendID(dst, cursor)
 			dst = append(dst, '\n')
 		}
@@ -97,7 +97,9 @@ func (s *Server) render(frame appendEvent, eventType string) broadcast.Render {
 		w, _ := pool.Get().(*working)
 		defer pool.Put(w)
 		w.entry = e
-		w.cursor, w.raw = appendCursor(w.cursor[:0], w.raw, s.source.Fingerprint(), cursor)
+		if w.cursor = w.cursor[:0]; cursor != nil {
+			w.cursor, w.raw = appendCursor(w.cursor, w.raw, s.source.Fingerprint(), cursor)
+		}
 		dst = frame(dst, &w.entry, eventType, w.cursor)
 		w.entry = broadcast.Entry{} // its strings would keep evicted memory
 		return dst
@@ -133,7 +135,9 @@ func (s *Server) appendProto(b []byte, e *broadcast.Entry, eventType string, cur
 		b = appendIntField(b, fieldPartition, int64(e.Partition))
 		b = appendIntField(b, fieldOffset, e.Offset)
 	}
-	b = protowire.AppendBytes(protowire.AppendTag(b, fieldCursor, protowire.BytesType), cursor)
+	if len(cursor) > 0 {
+		b = protowire.AppendBytes(protowire.AppendTag(b, fieldCursor, protowire.BytesType), cursor)
+	}
 	if e != nil {
 		b = appendIntField(b, fieldPublishedAt, e.Time)
 	}

@@ -321,3 +321,49 @@ func TestDrainWhileWaiting(t *testing.T) {
 		eventually(t, "it has left", func() bool { return g.source.open() == 0 })
 	})
 }
+
+// TestFewCursorsOfManyPartitions: with more than 16 partitions not every event has a cursor, and an older one serves
+// as well.
+func TestFewCursorsOfManyPartitions(t *testing.T) {
+	t.Parallel()
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
+		g := start(t, func(s *settings) { s.partitions = 20 })
+		for i := range 100 {
+			g.publishIDs(t, int32(i%20), fmt.Sprint("p-", i))
+		}
+		c := dial(g)
+		stream := open(t, c, &paymentpb.StreamPaymentsRequest{Heartbeat: durationpb.New(100 * time.Millisecond)})
+		cursor, cursors := "", 0
+		for i := range 50 {
+			_, event := take(t, stream, 1)
+			if event.GetCursor() != "" {
+				cursor, cursors = event.GetCursor(), cursors+1
+			}
+			if i == 0 && cursor == "" {
+				t.Error("the first event has no cursor")
+			}
+		}
+		if cursors != 2 {
+			t.Errorf("%d of 50 events have a cursor, want 2", cursors)
+		}
+		seen := 0
+		for resumed := open(t, c, &paymentpb.StreamPaymentsRequest{Cursor: cursor}); seen < 50; {
+			_, event := take(t, resumed, 1)
+			var n int
+			if _, err := fmt.Sscanf(event.GetPayment().GetId(), "p-%d", &n); err != nil {
+				t.Fatal(err)
+			}
+			if n >= 50 { // what is before is a repeat, told by its offset
+				seen++
+			}
+		}
+		for {
+			if event, err := stream.Next(); err != nil || event.GetEventType() == "heartbeat" {
+				if err != nil || event.GetCursor() == "" {
+					t.Errorf("%v, %v; want a heartbeat with a cursor", event, err)
+				}
+				return
+			}
+		}
+	})
+}

@@ -196,7 +196,7 @@ func (s *sseStream) NextMessage() (Message, error) {
 	return m, err
 }
 
-// block reads the next block with data, and its id.
+// block reads the next block with data, and its id, which is empty where it has none of its own.
 func (s *sseStream) block() (data Message, id string, err error) {
 	name := ""
 	s.data = s.data[:0]
@@ -216,6 +216,7 @@ func (s *sseStream) block() (data Message, id string, err error) {
 		case "":
 			switch {
 			case len(s.data) == 0:
+				id = ""
 			case name != "":
 				return nil, "", sseEnded(name, id, s.data)
 			default:
@@ -230,8 +231,8 @@ func sseEnded(name, id string, data []byte) error {
 	err := jsonEnded(data, http.StatusOK)
 	if end, ok := errors.AsType[*EndedError](err); ok {
 		end.Message = name + ": " + end.Message
-		if end.End != nil && name == "gap" && end.End.GetOldestCursor() != id {
-			return fmt.Errorf("a gap's id is %q, want the oldest cursor", id)
+		if end.End != nil && name == "gap" && end.End.GetCursor() != id {
+			return fmt.Errorf("a gap's id is %q, want the cursor to go on from", id)
 		}
 	}
 	return err

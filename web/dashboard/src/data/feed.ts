@@ -31,6 +31,8 @@ export type FeedState = StreamState | { name: "asleep" } | { name: "failed"; rea
  */
 export class Feed {
   private cursor: string | undefined;
+  /** By partition, the offset of the last payment: of many partitions a cursor may stand before it. */
+  private readonly last = new Map<number, bigint>();
   private running: AbortController | undefined;
   private hiding: ReturnType<typeof setTimeout> | undefined;
   private full = false;
@@ -89,7 +91,10 @@ export class Feed {
     try {
       for await (const event of stream) {
         this.cursor = stream.cursor;
-        this.events.payment(event);
+        if (event.offset > (this.last.get(event.partition) ?? -1n)) {
+          this.last.set(event.partition, event.offset);
+          this.events.payment(event);
+        }
         if (signal.aborted) return;
       }
       if (this.running?.signal === signal) this.cursor = stream.cursor;
@@ -97,6 +102,7 @@ export class Feed {
       if (signal.aborted) return;
       if (this.cursor !== undefined && ConnectError.from(error).code === Code.FailedPrecondition) {
         this.cursor = undefined;
+        this.last.clear();
         this.events.replaced();
         return this.run(signal);
       }
