@@ -53,13 +53,17 @@ func (s *Server) gap(err *broadcast.GapError) *connect.Error {
 
 // shutDown is the error that ends a stream when the gateway stops.
 func (s *Server) shutDown(at broadcast.Vector) *connect.Error {
-	err := unavailable("the gateway is shutting down; go on from the cursor, here or at another gateway")
+	err := connect.NewError(connect.CodeUnavailable,
+		errors.New("the gateway is shutting down; go on from the cursor, here or at another gateway"))
+	addDelay(err, time.Duration(rand.Int64N(max(1, s.spread.Load()))))
 	addDetail(err, &paymentpb.StreamEnd{Cursor: s.cursor(at), OldestCursor: s.cursor(s.log.Oldest())})
 	return err
 }
 
-func addRetry(err *connect.Error) {
-	addDetail(err, &errdetails.RetryInfo{RetryDelay: durationpb.New(retryDelay())})
+func addRetry(err *connect.Error) { addDelay(err, retryDelay()) }
+
+func addDelay(err *connect.Error, delay time.Duration) {
+	addDetail(err, &errdetails.RetryInfo{RetryDelay: durationpb.New(delay)})
 }
 
 // retryDelay spreads clients that were all refused at one moment.

@@ -15,7 +15,7 @@ import (
 	"paystream/server/h2direct"
 )
 
-// Serve serves on the listener until ctx ends. Then it ends every stream with its cursor, waits up
+// Serve serves on the listener until ctx ends. Then it closes it, ends every stream with its cursor, waits up
 // to DrainTimeout for them, closes what is left, and returns nil.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	srv, h2, err := s.httpServer() //nolint:contextcheck // connections have contexts of their own
@@ -39,17 +39,35 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.cfg.Logger.Info("draining", "subscribers", s.Subscribers(), "timeout", s.cfg.DrainTimeout)
-	s.drain()
 	drainCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.DrainTimeout)
 	defer cancel()
+	_ = listener.Close() // first: who is told to go elsewhere must not come back here
+	s.drain()
+	s.awaitStreams(drainCtx)
 	if err := shutdown(drainCtx); err != nil {
 		s.cfg.Logger.Warn("closing what did not end in time", "timeout", s.cfg.DrainTimeout, "subscribers", s.Subscribers())
 		_ = srv.Close()
 	}
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
 	}
 	return nil
+}
+
+// awaitStreams waits for the streams to end before their connections do: some clients take nothing behind a GOAWAY,
+// trailers not either. Those that are stuck get half of the time.
+func (s *Server) awaitStreams(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.DrainTimeout/2)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for s.Subscribers() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // httpServer returns the servers of HTTP/1.1 and HTTP/2, with prior knowledge where there is no TLS.

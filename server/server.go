@@ -69,6 +69,7 @@ type Server struct {
 	subscribers atomic.Int64
 	draining    atomic.Bool   // the server stops
 	drained     chan struct{} // closed then, for those whom the log does not wake
+	spread      atomic.Int64  // over which time those who are told to go come back, a time.Duration
 }
 
 // New returns a server of the log.
@@ -142,8 +143,14 @@ func (s *Server) ready() error {
 	return nil
 }
 
+// comeBackEach is how much longer the subscribers of a gateway that stops take to come back for each of them, so that
+// they come to the others at no more than 500 a second.
+const comeBackEach = 2 * time.Millisecond
+
 // drain ends all streams, and lets no new ones begin.
 func (s *Server) drain() {
+	comeBack := max(time.Second, min(time.Duration(s.Subscribers())*comeBackEach, s.cfg.DrainTimeout))
+	s.spread.Store(int64(comeBack))
 	if !s.draining.Swap(true) {
 		close(s.drained)
 	}

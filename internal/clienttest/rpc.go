@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
@@ -122,7 +123,11 @@ func rpcEnded(err error) error {
 func (e *EndedError) add(kind string, detail []byte) error {
 	switch kind {
 	case "google.rpc.RetryInfo":
-		e.Retry = true
+		var retry errdetails.RetryInfo
+		if err := proto.Unmarshal(detail, &retry); err != nil {
+			return err
+		}
+		e.Retry, e.Delay = true, retry.GetRetryDelay().AsDuration()
 	case "payment.StreamEnd":
 		e.End = &paymentpb.StreamEnd{}
 		return proto.Unmarshal(detail, e.End)
