@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -17,8 +18,25 @@ import (
 	"paystream/web"
 )
 
-// serve runs the gateway until ctx is done: it is a serveFunc.
+// serve runs the gateway until ctx is done: it is a serveFunc. Where the topic has been deleted and made anew, the
+// gateway begins anew too, at the same addresses: nothing that it or its clients have is good any more.
 func serve(ctx context.Context, cfg *Config, ready func(addr string), log *slog.Logger) error {
+	own := *cfg
+	for {
+		err := serveTopic(ctx, &own, ready, log)
+		switch {
+		case !errors.Is(err, consumer.ErrReplaced):
+			return err
+		case ctx.Err() != nil:
+			return nil
+		}
+		log.Warn("topic was deleted and made anew under the same name; beginning anew with it", "topic", cfg.Topic)
+		ready = func(string) {} // it has been called
+	}
+}
+
+// serveTopic runs the gateway as long as the topic is the same. It enters the addresses that it has got in cfg.
+func serveTopic(ctx context.Context, cfg *Config, ready func(addr string), log *slog.Logger) error {
 	if cfg.TLSCertFile != "" {
 		if _, err := tls.LoadX509KeyPair(cfg.TLSCertFile, cfg.TLSKeyFile); err != nil {
 			return badUsage(fmt.Errorf("GRPC_TLS_CERT_FILE and GRPC_TLS_KEY_FILE: %w", err))
@@ -70,6 +88,10 @@ func serve(ctx context.Context, cfg *Config, ready func(addr string), log *slog.
 		return err
 	}
 
+	if tcp, ok := listener.Addr().(*net.TCPAddr); ok {
+		cfg.GRPCPort = tcp.Port
+	}
+	cfg.AdminAddr = admin.addr()
 	log.Info("listening", "address", addr, "admin", admin.addr(), "tls", cfg.TLSCertFile != "")
 	// Whichever fails first ends the others.
 	g, ctx := errgroup.WithContext(ctx)

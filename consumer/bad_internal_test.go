@@ -106,10 +106,4 @@ func TestTroublesAreLoggedOnce(t *testing.T) {
 	if n := strings.Count(out.String(), "msg=recovered"); n != 3 || ts.String() != "" {
 		t.Errorf("%d lines:\n%s", n, &out)
 	}
-	ts.lost("broker 1", context.Canceled)
-	ts.only("topic", context.Canceled)
-	ts.lost("broker 2", context.Canceled)
-	if got, want := ts.String(), "topic: context canceled"; got != want {
-		t.Errorf("trouble is %q instead of %q", got, want)
-	}
 }

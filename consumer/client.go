@@ -15,12 +15,15 @@ import (
 	"paystream/internal/kafkaconn"
 )
 
-// The versions of the requests: the newest that name topics by name. Kafka has
-// had them all since 2.8, and 4.x still has them.
+// The versions of the requests. Kafka has had them all since 2.8, but for the fetch by topic id, which came with 3.1;
+// 4.x still has them. Fetched by its name, a topic that has been made anew gives records at the old one's offsets, until
+// the metadata tell.
 const (
+	apiVersionsVersion = 2  // the newest whose answer has the header of old
 	metadataVersion    = 10 // the first with topic ids
 	listOffsetsVersion = 6
-	fetchVersion       = 12
+	fetchByName        = 12
+	fetchByID          = 13
 )
 
 // noLeader stands for the leader of a partition that has none.
@@ -32,7 +35,8 @@ type client struct {
 	topic     string
 	committed bool // what isn't committed does not exist
 
-	topicID [16]byte
+	topicID      [16]byte
+	fetchVersion int16
 }
 
 // view is the topic as a broker sees it.
@@ -80,6 +84,28 @@ func (c *client) metadata(ctx context.Context) (*view, error) {
 		return nil, err
 	}
 	return c.view(res)
+}
+
+// learnVersion asks any broker how to fetch.
+func (c *client) learnVersion(ctx context.Context) error {
+	req := kmsg.NewPtrApiVersionsRequest()
+	req.Version = apiVersionsVersion
+	ctx, cancel := context.WithTimeout(ctx, kafkaconn.Patience)
+	defer cancel()
+	res, _, err := ask[*kmsg.ApiVersionsResponse](ctx, c, kafkaconn.AnyBroker, req, nil)
+	if err == nil {
+		err = kerr.ErrorForCode(res.ErrorCode)
+	}
+	if err != nil {
+		return fmt.Errorf("ask for the versions of requests: %w", err)
+	}
+	c.fetchVersion = fetchByName
+	for _, key := range res.ApiKeys {
+		if key.ApiKey == (*kmsg.FetchRequest)(nil).Key() && key.MaxVersion >= fetchByID {
+			c.fetchVersion = fetchByID
+		}
+	}
+	return nil
 }
 
 // ask sends a request to a broker, as [kafkaconn.Transport.Request] does.

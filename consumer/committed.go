@@ -80,14 +80,14 @@ func (f *committed) fetch(ctx context.Context, leader int32, at []position, hand
 
 func (f *committed) request(at []position) *kmsg.FetchRequest {
 	req := kmsg.NewPtrFetchRequest()
-	req.Version = fetchVersion
+	req.Version = f.client.fetchVersion
 	req.MaxWaitMillis = int32(maxWait.Milliseconds())
 	req.MinBytes = 1
 	req.MaxBytes = maxFetch
 	req.IsolationLevel = f.client.isolation()
 	req.SessionID, req.SessionEpoch = 0, -1 // no session
 	topic := kmsg.NewFetchRequestTopic()
-	topic.Topic = f.client.topic
+	topic.Topic, topic.TopicID = f.client.topic, f.client.topicID // the version says which is sent
 	// A broker answers in the order asked, and only the first partition that has
 	// anything gets a batch that is larger than its share: all have to be first
 	// now and then.

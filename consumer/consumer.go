@@ -87,6 +87,7 @@ type Consumer struct {
 	kick      chan struct{} // asks the watcher for fresh metadata
 
 	// Set by Run.
+	stop    context.CancelCauseFunc
 	client  *client
 	fetcher fetcher
 
@@ -124,8 +125,11 @@ func New(cfg Config, log *broadcast.Log) (*Consumer, error) {
 	return c, nil
 }
 
-// Run reads until ctx ends. It may be called once.
+// Run reads until ctx ends, and returns nil then, or [ErrReplaced] when the topic is no longer the one that it has
+// begun with. It may be called once.
 func (c *Consumer) Run(ctx context.Context) error {
+	ctx, c.stop = context.WithCancelCause(ctx)
+	defer c.stop(nil)
 	transport, err := c.cfg.Kafka.Transport(c.cfg.Topic)
 	if err != nil {
 		return fmt.Errorf("set up connections: %w", err)
@@ -151,6 +155,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 		}
 	})
 	wg.Wait()
+	if errors.Is(context.Cause(ctx), ErrReplaced) {
+		return ErrReplaced
+	}
 	return nil
 }
 
@@ -185,6 +192,9 @@ func (c *Consumer) begin(ctx context.Context) []span {
 func (c *Consumer) findWindow(ctx context.Context) (*view, []span, error) {
 	view, err := c.client.metadata(ctx)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := c.client.learnVersion(ctx); err != nil {
 		return nil, nil, err
 	}
 	c.setFingerprint(view.fingerprint())

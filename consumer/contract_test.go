@@ -58,6 +58,7 @@ var committedOnly = map[string]func(t *testing.T, reader option){
 	"a partition is read on only when it is needed":   boundedMemory,
 	"a broker that answers too soon is not asked on":  answersTooSoon,
 	"one fetch per leader while idle":                 idleFetches,
+	"a topic made anew that has outgrown the old one": topicOutgrown,
 }
 
 func TestCommittedOnly(t *testing.T) {

@@ -173,10 +173,14 @@ func (c *Consumer) partitionFailed(ctx context.Context, got *fetched) {
 		if err = c.outOfRange(ctx, got.partition); err == nil {
 			return
 		}
+	case errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID):
+		if e := c.checkTopic(ctx); e != nil { // else a broker has not heard of the topic yet
+			err = e
+		}
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
 		err = &kafkaconn.TopicError{Topic: c.cfg.Topic, Err: kerr.TopicAuthorizationFailed}
 	}
-	if ctx.Err() != nil || errors.Is(err, errReplaced) {
+	if ctx.Err() != nil || errors.Is(err, ErrReplaced) {
 		return
 	}
 	c.troubles.lost(partitionName(got.partition), c.cfg.Kafka.Explain(err))

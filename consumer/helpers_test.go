@@ -114,6 +114,9 @@ type gateway struct {
 	gaps []broadcast.Gap // that the log told of
 	logs *logs
 	stop func()
+	// replaced waits for the end that a consumer has when its topic has been made anew.
+	replaced func()
+	ended    error // Run's
 }
 
 // entry is a payment as it was appended.
@@ -149,14 +152,27 @@ func start(t testing.TB, brokers []string, opts ...option) *gateway {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error)
-	go func() { done <- g.Run(ctx) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		g.ended = g.Run(ctx)
+	}()
+	want := error(nil)
+	g.replaced = func() {
+		t.Helper()
+		want = consumer.ErrReplaced
+		select {
+		case <-done:
+		case <-time.After(patience):
+			t.Error("Run does not end with the topic")
+		}
+	}
 	g.stop = sync.OnceFunc(func() {
 		cancel()
 		select {
-		case err := <-done:
-			if err != nil {
-				t.Errorf("Run: %v", err)
+		case <-done:
+			if !errors.Is(g.ended, want) {
+				t.Errorf("Run: %v, want %v", g.ended, want)
 			}
 		case <-time.After(patience):
 			t.Error("Run does not return")

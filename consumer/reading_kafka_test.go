@@ -292,13 +292,11 @@ func TestKafkaDeletedRecordsAndTopics(t *testing.T) {
 			k.DeleteTopic(t, topic)
 			g.until("trouble", func() bool { return strings.Contains(g.Status().Trouble, "does not exist") })
 			k.CreateTopic(t, topic, 1, nil)
-			g.until("trouble", func() bool { return strings.Contains(g.Status().Trouble, "made anew") })
-			k.Produce(t, topic, pay(0, many("new", 20)...)...)
-			time.Sleep(2 * time.Second)
-			g.expect(6)
-			if n := g.logs.count("level=ERROR"); n != 1 {
-				t.Errorf("%d errors were logged", n)
+			if reader == "committed" { // a kafka.Reader would read the new one before anybody has noticed
+				k.Produce(t, topic, pay(0, many("new", 20)...)...)
 			}
+			g.replaced()
+			g.expect(6)
 		})
 	}
 }

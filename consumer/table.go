@@ -37,7 +37,6 @@ type table struct {
 	mu         sync.Mutex
 	partitions []*partition // by number
 	changed    chan struct{}
-	halted     bool // nothing may be fetched any more
 	following  map[int32]bool
 	cancels    map[int32]context.CancelFunc // of the fetches under way, by group
 }
@@ -50,25 +49,7 @@ func newTable() *table {
 
 // groupOf holds mu and returns the partition's group.
 func (t *table) groupOf(p *partition) int32 {
-	if t.halted {
-		return noGroup
-	}
 	return t.group(p.id, p.leader)
-}
-
-// halt ends all fetches for good. It reports false when it has already.
-func (t *table) halt() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.halted {
-		return false
-	}
-	t.halted = true
-	for _, cancel := range t.cancels {
-		cancel()
-	}
-	t.wake()
-	return true
 }
 
 func (t *table) len() int {

@@ -16,9 +16,8 @@ import (
 type troubles struct {
 	logger *slog.Logger
 
-	mu    sync.Mutex
-	open  map[string]*trouble
-	final string
+	mu   sync.Mutex
+	open map[string]*trouble
 }
 
 type trouble struct {
@@ -60,22 +59,13 @@ func (ts *troubles) over(what string) {
 	}
 }
 
-// only says that nothing else matters any more: it replaces what is open, and
-// stays.
-func (ts *troubles) only(what string, why error) {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	clear(ts.open)
-	ts.final = what + ": " + why.Error()
-}
-
 // String tells the trouble with the metadata, or else the oldest one, and how many
 // more there are; empty is none.
 func (ts *troubles) String() string {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	if ts.final != "" || len(ts.open) == 0 {
-		return ts.final
+	if len(ts.open) == 0 {
+		return ""
 	}
 	first := ts.open[metadata]
 	if first == nil {

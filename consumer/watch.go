@@ -39,7 +39,7 @@ func (c *Consumer) watch(ctx context.Context) {
 			err = c.apply(ctx, view)
 		}
 		switch {
-		case ctx.Err() != nil || errors.Is(err, errReplaced):
+		case ctx.Err() != nil || errors.Is(err, ErrReplaced):
 			return
 		case err != nil:
 			failures++
@@ -87,7 +87,9 @@ func (c *Consumer) discover(ctx context.Context, found []placement) error {
 	return nil
 }
 
-var errReplaced = errors.New("topic was deleted and made anew: restart the gateway to read the new one")
+// ErrReplaced says that the topic was deleted and made anew under the same name. At the same offsets the new one has
+// other records: offsets, cursors and all that is in the log are the old one's.
+var ErrReplaced = errors.New("topic was deleted and made anew")
 
 // checkTopic fails when the topic is not the one that was begun with.
 func (c *Consumer) checkTopic(ctx context.Context) error {
@@ -101,12 +103,8 @@ func (c *Consumer) checkTopic(ctx context.Context) error {
 	return nil
 }
 
-// replace stops reading: offsets and cursors are the old topic's, and at the
-// same offsets the new one has other records.
+// replace ends Run.
 func (c *Consumer) replace() error {
-	if c.table.halt() {
-		c.logger.Error("topic was deleted and made anew under the same name; nothing more is read: restart the gateway")
-	}
-	c.troubles.only("topic "+c.cfg.Topic, errReplaced)
-	return errReplaced
+	c.stop(ErrReplaced)
+	return ErrReplaced
 }
