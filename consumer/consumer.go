@@ -47,7 +47,8 @@ const maxWait = 500 * time.Millisecond
 type Config struct {
 	Kafka kafkaconn.Config
 	Topic string
-	// GroupID is not used yet: there are no commits.
+	// GroupID is the consumer group in which gateways share out who commits what is settled of a partition, and who
+	// writes its bad records to the topic of this name with .dlq behind it. Empty is none: nobody does.
 	GroupID string
 	// ReadUncommitted also reads records of transactions that are open or
 	// aborted, by kafka-go's own reader. It can not tell an empty value from
@@ -82,6 +83,7 @@ type Consumer struct {
 	troubles *troubles
 	// backfills serve what the log no longer holds.
 	backfills *backfills
+	group     *group
 	fetches   atomic.Int64
 	table     *table
 	kick      chan struct{} // asks the watcher for fresh metadata
@@ -121,7 +123,7 @@ func New(cfg Config, log *broadcast.Log) (*Consumer, error) {
 		kick:     make(chan struct{}, 1),
 		phase:    "not started",
 	}
-	c.backfills = newBackfills(c)
+	c.backfills, c.group = newBackfills(c), newGroup(c)
 	return c, nil
 }
 
@@ -152,6 +154,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 	wg.Go(func() {
 		if (&refill{c: c}).run(ctx, spans) {
 			c.setReady()
+			if c.cfg.GroupID != "" {
+				c.group.run(ctx)
+			}
 		}
 	})
 	wg.Wait()
@@ -208,7 +213,7 @@ func (c *Consumer) adopt(view *view, spans []span) {
 	var records int64
 	for i, s := range spans {
 		c.log.Open(s.partition, s.start)
-		c.table.add(&partition{id: s.partition, next: s.start, end: s.end, leader: view.partitions[i].leader, epoch: view.partitions[i].epoch})
+		c.table.add(&partition{id: s.partition, first: s.start, next: s.start, end: s.end, leader: view.partitions[i].leader, epoch: view.partitions[i].epoch})
 		records += s.end - s.start
 	}
 	c.logger.Info("refilling", "partitions", len(spans), "offsets", records)

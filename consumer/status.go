@@ -26,6 +26,13 @@ type Status struct {
 	Skipped    int64
 	// Fetches is how often a broker was asked for records.
 	Fetches int64
+	// DeadLetters is how many bad records this gateway has written to the dead-letter topic, DeadLetterFailures how
+	// often it has failed to, and DeadLetterTrouble why it can not at present; empty is nothing. Commits do not pass
+	// what can not be written.
+	DeadLetters, DeadLetterFailures int64
+	DeadLetterTrouble               string
+	// Rebalances is how often the group has shared out the partitions anew while this gateway was in it.
+	Rebalances int64
 	// Replays is how many replays are under way, ReplaysWaiting how many readers wait for one; ReplaysStarted is how
 	// many there have been, Replayed how many records they have read. See [Consumer.Backfill].
 	Replays, ReplaysWaiting  int
@@ -49,6 +56,9 @@ type PartitionStatus struct {
 	BadRecords int64
 	// Skipped counts the offsets that Kafka had deleted before they were read.
 	Skipped int64
+	// Owned says that this gateway commits the partition's offsets; Committed is the last that it has, -1 none.
+	Owned     bool
+	Committed int64
 	// RetryAt is when the partition will be tried again; zero unless it fails.
 	RetryAt time.Time
 }
@@ -65,11 +75,12 @@ func (c *Consumer) Status() Status {
 	case s.Trouble != "":
 		s.Reason = s.Trouble
 	}
+	s.DeadLetters, s.DeadLetterFailures, s.Rebalances = c.group.written.Load(), c.group.failures.Load(), c.group.rebalances.Load()
 	s.Replays, s.ReplaysWaiting = c.backfills.figures()
 	s.ReplaysStarted, s.Replayed = c.backfills.started.Load(), c.backfills.records.Load()
 	for _, p := range c.table.all() {
 		ps := PartitionStatus{
-			Partition: p.id, Next: p.next, End: p.end, BadRecords: p.bad, Skipped: p.skipped,
+			Partition: p.id, Next: p.next, End: p.end, BadRecords: p.bad, Skipped: p.skipped, Committed: -1,
 		}
 		if p.failures > 0 || p.outages > 0 {
 			ps.RetryAt = p.retryAt
@@ -83,5 +94,6 @@ func (c *Consumer) Status() Status {
 		s.Skipped += ps.Skipped
 		s.Partitions = append(s.Partitions, ps)
 	}
+	c.group.enter(&s)
 	return s
 }
