@@ -34,7 +34,7 @@ behind it), and send them back to the topic after a fix.
 A bad record is named by its origin, where it was in the topic: PARTITION:OFFSET.
 `,
 		Args: knownCommand,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(*cobra.Command, []string) error {
 			return badUsage(errors.New("which command? there are list, show and replay: see paystream dlq --help"))
 		},
 	}

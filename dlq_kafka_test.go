@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,7 +48,7 @@ func TestReplay(t *testing.T) {
 	}
 	k.Produce(t, topic, records...)
 	k.Produce(t, topic, &kgo.Record{Partition: 1, Value: []byte(`{"id":"hopeless"}`)})
-	minor := startProcess(t, append(env, "AMOUNT_UNITS=minor")...)
+	minor := startProcess(t, slices.Concat(env, []string{"AMOUNT_UNITS=minor"})...)
 	minor.awaitReady(t)
 	soon(t, "all bad records are kept", func() error {
 		if kept := minor.metric(t, "paystream_dead_letters_total"); kept != n+1 {
@@ -72,7 +73,7 @@ func TestReplay(t *testing.T) {
 		t.Errorf("replay without a terminal: code %d, %s", code, errOut)
 	}
 
-	major := append(env, "AMOUNT_UNITS=major")
+	major := slices.Concat(env, []string{"AMOUNT_UNITS=major"})
 	end := k.LogEnd(t, topic, 0)
 	if code, out, errOut := command(t, major, "dlq", "replay", "--dry-run"); code != 0 || strings.Count(out, "\n") != n || k.LogEnd(t, topic, 0) != end {
 		t.Errorf("dry run: code %d, %d lines, %s", code, strings.Count(out, "\n"), errOut)
@@ -113,7 +114,7 @@ func TestReplay(t *testing.T) {
 		t.Errorf("replay of nothing: code %d, %s", code, errOut)
 	}
 
-	after := startProcess(t, append(major, "KAFKA_GROUP_ID="+topic+"-2")...)
+	after := startProcess(t, slices.Concat(major, []string{"KAFKA_GROUP_ID=" + topic + "-2"})...)
 	after.awaitReady(t)
 	times := map[string]int{}
 	s := after.open(t, after.beginning(t))

@@ -24,11 +24,11 @@ func serve(ctx context.Context, cfg *Config, ready func(addr string), log *slog.
 	own := *cfg
 	for {
 		err := serveTopic(ctx, &own, ready, log)
-		switch {
-		case !errors.Is(err, consumer.ErrReplaced):
+		if !errors.Is(err, consumer.ErrReplaced) {
 			return err
-		case ctx.Err() != nil:
-			return nil
+		}
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // it was to end anyway
 		}
 		log.Warn("topic was deleted and made anew under the same name; beginning anew with it", "topic", cfg.Topic)
 		ready = func(string) {} // it has been called

@@ -231,6 +231,7 @@ func TestFewCursorsOfManyPartitions(t *testing.T) {
 		{17, 1 << 1, []int{0, 32, 64, 80}},
 	} {
 		t.Run(fmt.Sprint(test.partitions, " partitions, filter ", test.filter), func(t *testing.T) {
+			t.Parallel()
 			log, _ := newLog(broadcast.Limits{}, test.partitions)
 			var cursors []broadcast.Vector
 			view := broadcast.NewView(func(dst []byte, _ broadcast.Entry, cursor broadcast.Vector) []byte {
@@ -243,8 +244,7 @@ func TestFewCursorsOfManyPartitions(t *testing.T) {
 				log.Append(broadcast.Batch{Records: []broadcast.Record{r}})
 			}
 			all := subscribe(t, log, view, broadcast.Start{Filter: test.filter, Existing: true})
-			for run, err := all.Next(); err == nil && !run.Empty(); run, err = all.Next() {
-			}
+			readAll(t, all)
 			var got []int
 			for i, c := range cursors {
 				if c != nil {
@@ -255,5 +255,17 @@ func TestFewCursorsOfManyPartitions(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// readAll reads until the subscription has caught up.
+func readAll(t *testing.T, sub *broadcast.Subscription) {
+	t.Helper()
+	for {
+		if run, err := sub.Next(); err != nil {
+			t.Fatal(err)
+		} else if run.Empty() {
+			return
+		}
 	}
 }

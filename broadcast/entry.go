@@ -84,6 +84,7 @@ func (e *entry) after() int64 {
 		return e.offset.Load()
 	case kindGap:
 		return e.time
+	case kindRecord, kindTombstone:
 	}
 	return e.offset.Load() + 1 + int64(e.gap)
 }

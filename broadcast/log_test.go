@@ -418,6 +418,7 @@ func TestGapIsToldToWhomeverComesBy(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			_, err := test.sub.Next()
 			var gap *broadcast.GapError
 			if !errors.As(err, &gap) {

@@ -91,7 +91,7 @@ func newBackfills(c *Consumer) *backfills {
 func (a *backfills) run(ctx context.Context) {
 	a.mu.Lock()
 	a.ctx = ctx
-	a.next()
+	a.next() //nolint:contextcheck // it is the same
 	a.mu.Unlock()
 	<-ctx.Done()
 	a.done.Wait()
@@ -127,7 +127,7 @@ func (a *backfills) next() {
 		a.started.Add(1)
 		a.seat()
 		a.done.Go(func() {
-			defer a.end(r)
+			defer a.end(r) //nolint:contextcheck // Run's serves those that follow
 			r.run(ctx)
 		})
 	}

@@ -248,7 +248,7 @@ func backfillOutlivesFailures(t *testing.T, reader option) {
 	g := start(t, c.ListenAddrs(), reader, retain(10))
 	g.ready()
 	var fetches atomic.Int64
-	c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+	c.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
 		if fetches.Add(1) <= 6 {
 			return nil, errors.New("the connection breaks"), true

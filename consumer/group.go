@@ -97,6 +97,8 @@ func (g *group) run(ctx context.Context) {
 const groupName = "consumer group"
 
 // serve settles and commits what the gateway owns in a generation, until ctx ends, which is the generation's end.
+//
+//nolint:contextcheck // it goes on for a moment when ctx has ended
 func (g *group) serve(ctx context.Context, generation *kafka.Generation) {
 	g.own(generation.Assignments[g.c.cfg.Topic])
 	defer g.own(nil)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -133,7 +134,7 @@ func TestBadRecordsAreKept(t *testing.T) {
 	p.pay(1, "b")
 	p.send(after...)
 	p.pay(1, "c")
-	want := append(before, after...)
+	want := slices.Concat(before, after)
 	g.until("dead letters", func() bool { return g.Status().DeadLetters == int64(len(want)) })
 	g.until("commits", func() bool {
 		return committed(t, c.ListenAddrs(), "group-of-"+t.Name(), 0) == 7 && committed(t, c.ListenAddrs(), "group-of-"+t.Name(), 1) == 8

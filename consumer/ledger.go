@@ -51,8 +51,8 @@ func (l *ledger) met(offset int64) {
 	}
 }
 
-// todo returns the offset from which on there are bad records to be looked for, and whether all up to to is to be
-// looked through.
+// todo returns the offset from which on there are bad records to be looked for, and whether everything before the
+// ledger's to is to be looked through.
 func (l *ledger) todo() (offset int64, through, ok bool) {
 	switch {
 	case l.to == unknown:

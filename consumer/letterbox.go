@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -118,7 +119,7 @@ func (b *letterbox) create(ctx context.Context, source *client) error {
 	topic := kmsg.NewCreateTopicsRequestTopic()
 	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = b.client.topic, int32(len(view.partitions)), view.replicas
 	config := kmsg.NewCreateTopicsRequestTopicConfig()
-	config.Name, config.Value = "max.message.bytes", new(fmt.Sprint(largest+headroom))
+	config.Name, config.Value = "max.message.bytes", new(strconv.Itoa(largest+headroom))
 	topic.Configs = append(topic.Configs, config)
 	req.Topics = append(req.Topics, topic)
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout+kafkaconn.Patience)

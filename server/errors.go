@@ -41,7 +41,7 @@ func cursorError(err error) *connect.Error {
 // gap is the error of a stream that needs what is lost.
 func (s *Server) gap(err *broadcast.GapError) *connect.Error {
 	out := connect.NewError(connect.CodeDataLoss, errors.New(
-		"Kafka no longer has payments that the stream needs; go on behind them, from the cursor"))
+		"payments that the stream needs are no longer on Kafka; go on behind them, from the cursor"))
 	next := s.cursor(err.Next)
 	end := &paymentpb.StreamEnd{Cursor: next, OldestCursor: next}
 	for _, g := range err.Gaps {
