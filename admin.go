@@ -81,6 +81,7 @@ func (f figures) serve(w http.ResponseWriter, _ *http.Request) {
 	metrics.WriteGaugeUint64(w, "paystream_retained_bytes", uint64(stats.Bytes))
 	metrics.WriteGaugeUint64(w, "paystream_frame_bytes", uint64(stats.FrameBytes))
 	metrics.WriteCounterUint64(w, "paystream_kafka_fetches_total", uint64(status.Fetches))
+	metrics.WriteCounterUint64(w, "paystream_readers_replaced_total", uint64(status.ReadersReplaced))
 	metrics.WriteCounterUint64(w, "paystream_dead_letters_total", uint64(status.DeadLetters))
 	metrics.WriteCounterUint64(w, "paystream_dead_letter_failures_total", uint64(status.DeadLetterFailures))
 	metrics.WriteCounterUint64(w, "paystream_rebalances_total", uint64(status.Rebalances))

@@ -42,6 +42,10 @@ func (f *committed) name(leader int32) string { return fmt.Sprintf("broker %d", 
 
 func (f *committed) close() {}
 
+// renew closes connections that are idle. One that a fetch was given up on is busy, and so not used again before its
+// broker has answered.
+func (f *committed) renew(int32) { f.client.transport.CloseIdleConnections() }
+
 func (f *committed) fetch(ctx context.Context, leader int32, at []position, handle func(*fetched)) error {
 	ctx, cancel := context.WithTimeout(ctx, maxWait+patience)
 	defer cancel()

@@ -69,6 +69,8 @@ type Config struct {
 	Replays int
 	// ReplayTurn is how long one of them goes on while others wait for their turn; 0 is 15 s.
 	ReplayTurn time.Duration
+	// Standstill is how long a partition may stand still that has more; then its reader is replaced. 0 is 20 s.
+	Standstill time.Duration
 	// Logger is told of changes of state, and of bad records by partition,
 	// offset and reason; never of a record's content. Nil is none.
 	Logger *slog.Logger
@@ -85,6 +87,7 @@ type Consumer struct {
 	backfills *backfills
 	group     *group
 	fetches   atomic.Int64
+	replaced  atomic.Int64 // readers, since they stood still
 	table     *table
 	kick      chan struct{} // asks the watcher for fresh metadata
 
@@ -151,6 +154,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	wg.Go(func() { c.bad.run(ctx) })
 	wg.Go(func() { c.followAll(ctx) })
 	wg.Go(func() { c.backfills.run(ctx) })
+	wg.Go(func() { (&standstills{c: c}).run(ctx) })
 	wg.Go(func() {
 		if (&refill{c: c}).run(ctx, spans) {
 			c.setReady()

@@ -46,6 +46,7 @@ var contract = map[string]func(t *testing.T, reader option){
 	"a backfill waits for its readers":           backfillWaitsForReaders,
 	"a backfill outlives failures":               backfillOutlivesFailures,
 	"backfills take turns":                       backfillTakesTurns,
+	"a partition that stands still is noticed":   standsStill,
 	"since a time":                               since,
 }
 

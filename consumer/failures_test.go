@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"paystream/broadcast"
+	"paystream/consumer"
 )
 
 func missingTopic(t *testing.T, reader option) {
@@ -244,6 +245,42 @@ func madeAnew(t *testing.T, reader option, records int) {
 		newProducer(t, c.ListenAddrs()).pay(0, many("x", records)...)
 	}
 	g.replaced()
+	g.expect(2)
+}
+
+// standsStill: a broker that says of a partition that there is nothing more, though there is, is noticed.
+func standsStill(t *testing.T, reader option) {
+	c := newCluster(t, 1)
+	p := newProducer(t, c.ListenAddrs())
+	p.pay(0, "a")
+	g := start(t, c.ListenAddrs(), reader, func(c *consumer.Config) { c.Standstill = 400 * time.Millisecond })
+	g.ready()
+	var stale atomic.Bool
+	stale.Store(true)
+	c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if !stale.Load() {
+			return nil, nil, false
+		}
+		res := fetchError(req.(*kmsg.FetchRequest), 0)
+		for i := range res.Topics {
+			for j := range res.Topics[i].Partitions {
+				p := &res.Topics[i].Partitions[j]
+				p.HighWatermark, p.LastStableOffset, p.RecordBatches = 1, 1, []byte{} // kafka.Reader takes nil amiss
+			}
+		}
+		return res, nil, true
+	})
+	time.Sleep(time.Second)
+	if n := g.Status().ReadersReplaced; n != 0 {
+		t.Errorf("%d readers were replaced that had nothing to read", n)
+	}
+	p.pay(0, "b")
+	g.until("another reader", func() bool { return g.Status().ReadersReplaced > 0 })
+	if g.logs.count("stands still", "partition=0", "offset=1", "end=2") == 0 {
+		t.Error("the log does not say so")
+	}
+	stale.Store(false)
 	g.expect(2)
 }
 

@@ -23,6 +23,9 @@ type fetcher interface {
 	// called.
 	fetch(ctx context.Context, group int32, at []position, handle func(*fetched)) error
 
+	// renew lets go of what a group's fetches keep from one to the next: connections, readers.
+	renew(group int32)
+
 	// close ends what fetches have left running.
 	close()
 }

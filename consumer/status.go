@@ -26,6 +26,8 @@ type Status struct {
 	Skipped    int64
 	// Fetches is how often a broker was asked for records.
 	Fetches int64
+	// ReadersReplaced is how often a partition's reader was replaced because it stood still.
+	ReadersReplaced int64
 	// DeadLetters is how many bad records this gateway has written to the dead-letter topic, DeadLetterFailures how
 	// often it has failed to, and DeadLetterTrouble why it can not at present; empty is nothing. Commits do not pass
 	// what can not be written.
@@ -65,7 +67,7 @@ type PartitionStatus struct {
 
 // Status returns a snapshot. It is safe to call at any time.
 func (c *Consumer) Status() Status {
-	s := Status{Topic: c.cfg.Topic, Fetches: c.fetches.Load(), Trouble: c.troubles.String()}
+	s := Status{Topic: c.cfg.Topic, Fetches: c.fetches.Load(), ReadersReplaced: c.replaced.Load(), Trouble: c.troubles.String()}
 	c.mu.Lock()
 	s.Ready, s.Fingerprint, s.Reason = c.ready, c.fingerprint, c.phase
 	c.mu.Unlock()

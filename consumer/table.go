@@ -148,6 +148,22 @@ func (t *table) place(placements []placement) {
 	}
 }
 
+// giveUp cancels the fetch of a partition that is under way, if one is.
+func (t *table) giveUp(id int32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.partitions[id]
+	if cancel := t.cancels[t.groupOf(p)]; cancel != nil && p.taken {
+		cancel()
+	}
+}
+
+// groupFor returns a partition's group.
+func (t *table) groupFor(id int32) int32 {
+	_, g := t.locate(id)
+	return g
+}
+
 // retry lets everything be tried again at once.
 func (t *table) retry() {
 	t.mu.Lock()

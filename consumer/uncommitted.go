@@ -61,6 +61,8 @@ func (f *uncommitted) group(partition, _ int32) int32 { return partition }
 
 func (f *uncommitted) name(partition int32) string { return "reader of " + partitionName(partition) }
 
+func (f *uncommitted) renew(partition int32) { f.drop(partition) }
+
 func (f *uncommitted) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
