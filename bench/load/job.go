@@ -19,6 +19,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"paystream/bench/sample"
 	paymentpb "paystream/gen/payment"
@@ -59,6 +60,8 @@ type Group struct {
 	Status      paymentpb.PaymentStatus
 	Limit       int
 	NewOnly     bool
+	// Since asks for all that is on Kafka. When it comes does not count for the latencies.
+	Since bool
 	// Stalled ones read nothing once they are subscribed.
 	Stalled bool
 
@@ -112,6 +115,9 @@ func (j Job) request(g Group) (request, error) {
 	if g.NewOnly {
 		message.Start = paymentpb.StreamStart_START_NEW_ONLY
 	}
+	if g.Since {
+		message.Since = timestamppb.New(time.Unix(0, 0))
+	}
 	r := request{method: http.MethodPost, path: paymentpbconnect.PaymentServiceStreamPaymentsProcedure}
 	var err error
 	switch j.Protocol {
@@ -159,6 +165,9 @@ func query(r *paymentpb.StreamPaymentsRequest) url.Values {
 	set("status", int(r.GetStatus()))
 	set("limit", int(r.GetLimit()))
 	set("start", int(r.GetStart()))
+	if r.GetSince() != nil {
+		q.Set("since", r.GetSince().AsTime().Format(time.RFC3339Nano))
+	}
 	return q
 }
 

@@ -114,7 +114,7 @@ func (r *run) addSubscribers() error {
 			if i == 0 && !g.Stalled {
 				s.kept = &kept{}
 			}
-			if r.job.Latency && !g.Stalled {
+			if r.job.Latency && !g.Stalled && !g.Since {
 				s.came = make([]int64, g.To-g.From)
 			}
 			r.subscribers = append(r.subscribers, s)

@@ -28,6 +28,12 @@ const (
 	// Elsewhere is the share of the machine that was used by others than the bench.
 	Elsewhere Metric = "elsewhere_share"
 
+	// PerSecond is of wall time. Readers is how many readers of what is no longer retained were begun, FromKafka how
+	// many payments they have read.
+	PerSecond Metric = "deliveries_per_second"
+	Readers   Metric = "backfill_readers"
+	FromKafka Metric = "backfill_payments"
+
 	// FanOutCores is ServerCores without IngestCores, what the server uses without subscribers.
 	FanOutCores    Metric = "fanout_cores"
 	IngestCores    Metric = "ingest_cores"

@@ -43,6 +43,8 @@ func All() []Workload {
 		growth(),
 		filtered(),
 		slow(),
+		backfill(),
+		catchUp(),
 		snapshot(),
 		appends(),
 		idle(),
