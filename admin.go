@@ -82,9 +82,6 @@ func (f figures) serve(w http.ResponseWriter, _ *http.Request) {
 	metrics.WriteGaugeUint64(w, "paystream_frame_bytes", uint64(stats.FrameBytes))
 	metrics.WriteCounterUint64(w, "paystream_kafka_fetches_total", uint64(status.Fetches))
 	metrics.WriteCounterUint64(w, "paystream_readers_replaced_total", uint64(status.ReadersReplaced))
-	metrics.WriteCounterUint64(w, "paystream_dead_letters_total", uint64(status.DeadLetters))
-	metrics.WriteCounterUint64(w, "paystream_dead_letter_failures_total", uint64(status.DeadLetterFailures))
-	metrics.WriteCounterUint64(w, "paystream_rebalances_total", uint64(status.Rebalances))
 	metrics.WriteGaugeUint64(w, "paystream_backfill_readers", uint64(status.Replays))
 	metrics.WriteGaugeUint64(w, "paystream_backfill_waiting", uint64(status.ReplaysWaiting))
 	metrics.WriteCounterUint64(w, "paystream_backfill_readers_total", uint64(status.ReplaysStarted))
@@ -95,9 +92,6 @@ func (f figures) serve(w http.ResponseWriter, _ *http.Request) {
 		metrics.WriteGaugeUint64(w, "paystream_end_offset"+labels, uint64(max(p.End, 0)))
 		metrics.WriteGaugeUint64(w, "paystream_lag"+labels, uint64(max(p.Lag, 0)))
 		metrics.WriteCounterUint64(w, "paystream_bad_records_total"+labels, uint64(p.BadRecords))
-		if p.Owned {
-			metrics.WriteGaugeUint64(w, "paystream_committed_offset"+labels, uint64(max(p.Committed, 0)))
-		}
 	}
 	metrics.WriteProcessMetrics(w)
 }

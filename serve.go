@@ -167,14 +167,6 @@ func (s *kafkaSource) Ready() (bool, string) {
 	return status.Ready, status.Reason
 }
 
-// Note tells of dead letters that can not be written: nothing that a client would notice.
-func (s *kafkaSource) Note() string {
-	if trouble := s.consumer.Status().DeadLetterTrouble; trouble != "" {
-		return "bad records can not be kept, so nothing is committed behind them: " + trouble
-	}
-	return ""
-}
-
 func (s *kafkaSource) Since(ctx context.Context, t time.Time) (broadcast.Vector, error) {
 	return s.consumer.Since(ctx, t)
 }

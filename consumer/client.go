@@ -3,7 +3,6 @@ package consumer
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"net"
@@ -25,9 +24,6 @@ const (
 	listOffsetsVersion = 6
 	fetchByName        = 12
 	fetchByID          = 13
-
-	createTopicsVersion    = 4
-	describeConfigsVersion = 1
 )
 
 // noLeader stands for the leader of a partition that has none.
@@ -49,8 +45,6 @@ type view struct {
 	topicID    [16]byte
 	brokers    map[int32]string // addresses
 	partitions []placement      // by number
-	replicas   int16            // of a partition
-	controller int32
 }
 
 // placement is a partition and who leads it.
@@ -73,8 +67,6 @@ func (e *partitionError) Unwrap() error { return e.err }
 func (c *client) brokers() string { return c.transport.Addr().String() }
 
 func (c *client) setTopicID(id [16]byte) { c.topicID = id }
-
-func (c *client) topicIDText() string { return hex.EncodeToString(c.topicID[:]) }
 
 // metadata asks any broker where the topic's partitions are.
 func (c *client) metadata(ctx context.Context) (*view, error) {
@@ -138,7 +130,7 @@ func (c *client) view(res *kmsg.MetadataResponse) (*view, error) {
 	if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
 		return nil, &kafkaconn.TopicError{Topic: c.topic, Err: err}
 	}
-	v := &view{topicID: t.TopicID, brokers: map[int32]string{}, controller: res.ControllerID}
+	v := &view{topicID: t.TopicID, brokers: map[int32]string{}}
 	if res.ClusterID != nil {
 		v.clusterID = *res.ClusterID
 	}
@@ -150,7 +142,6 @@ func (c *client) view(res *kmsg.MetadataResponse) (*view, error) {
 		if int(p.Partition) >= len(v.partitions) || p.Partition < 0 {
 			return nil, fmt.Errorf("metadata of partition %d, but not of all before it", p.Partition)
 		}
-		v.replicas = int16(len(p.Replicas))
 		leader := p.Leader
 		if _, ok := v.brokers[leader]; !ok {
 			leader = noLeader // it has died

@@ -47,8 +47,7 @@ const maxWait = 500 * time.Millisecond
 type Config struct {
 	Kafka kafkaconn.Config
 	Topic string
-	// GroupID is the consumer group in which gateways share out who commits what is settled of a partition, and who
-	// writes its bad records to the topic of this name with .dlq behind it. Empty is none: nobody does.
+	// GroupID is not used yet: there are no commits.
 	GroupID string
 	// ReadUncommitted also reads records of transactions that are open or
 	// aborted, by kafka-go's own reader. It can not tell an empty value from
@@ -85,7 +84,6 @@ type Consumer struct {
 	troubles *troubles
 	// backfills serve what the log no longer holds.
 	backfills *backfills
-	group     *group
 	fetches   atomic.Int64
 	replaced  atomic.Int64 // readers, since they stood still
 	table     *table
@@ -126,7 +124,7 @@ func New(cfg Config, log *broadcast.Log) (*Consumer, error) {
 		kick:     make(chan struct{}, 1),
 		phase:    "not started",
 	}
-	c.backfills, c.group = newBackfills(c), newGroup(c)
+	c.backfills = newBackfills(c)
 	return c, nil
 }
 
@@ -158,9 +156,6 @@ func (c *Consumer) Run(ctx context.Context) error {
 	wg.Go(func() {
 		if (&refill{c: c}).run(ctx, spans) {
 			c.setReady()
-			if c.cfg.GroupID != "" {
-				c.group.run(ctx)
-			}
 		}
 	})
 	wg.Wait()
@@ -217,7 +212,7 @@ func (c *Consumer) adopt(view *view, spans []span) {
 	var records int64
 	for i, s := range spans {
 		c.log.Open(s.partition, s.start)
-		c.table.add(&partition{id: s.partition, first: s.start, next: s.start, end: s.end, leader: view.partitions[i].leader, epoch: view.partitions[i].epoch})
+		c.table.add(&partition{id: s.partition, next: s.start, end: s.end, leader: view.partitions[i].leader, epoch: view.partitions[i].epoch})
 		records += s.end - s.start
 	}
 	c.logger.Info("refilling", "partitions", len(spans), "offsets", records)

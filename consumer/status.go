@@ -28,13 +28,6 @@ type Status struct {
 	Fetches int64
 	// ReadersReplaced is how often a partition's reader was replaced because it stood still.
 	ReadersReplaced int64
-	// DeadLetters is how many bad records this gateway has written to the dead-letter topic, DeadLetterFailures how
-	// often it has failed to, and DeadLetterTrouble why it can not at present; empty is nothing. Commits do not pass
-	// what can not be written.
-	DeadLetters, DeadLetterFailures int64
-	DeadLetterTrouble               string
-	// Rebalances is how often the group has shared out the partitions anew while this gateway was in it.
-	Rebalances int64
 	// Replays is how many replays are under way, ReplaysWaiting how many readers wait for one; ReplaysStarted is how
 	// many there have been, Replayed how many records they have read. See [Consumer.Backfill].
 	Replays, ReplaysWaiting  int
@@ -58,9 +51,6 @@ type PartitionStatus struct {
 	BadRecords int64
 	// Skipped counts the offsets that Kafka had deleted before they were read.
 	Skipped int64
-	// Owned says that this gateway commits the partition's offsets; Committed is the last that it has, -1 none.
-	Owned     bool
-	Committed int64
 	// RetryAt is when the partition will be tried again; zero unless it fails.
 	RetryAt time.Time
 }
@@ -77,12 +67,11 @@ func (c *Consumer) Status() Status {
 	case s.Trouble != "":
 		s.Reason = s.Trouble
 	}
-	s.DeadLetters, s.DeadLetterFailures, s.Rebalances = c.group.written.Load(), c.group.failures.Load(), c.group.rebalances.Load()
 	s.Replays, s.ReplaysWaiting = c.backfills.figures()
 	s.ReplaysStarted, s.Replayed = c.backfills.started.Load(), c.backfills.records.Load()
 	for _, p := range c.table.all() {
 		ps := PartitionStatus{
-			Partition: p.id, Next: p.next, End: p.end, BadRecords: p.bad, Skipped: p.skipped, Committed: -1,
+			Partition: p.id, Next: p.next, End: p.end, BadRecords: p.bad, Skipped: p.skipped,
 		}
 		if p.failures > 0 || p.outages > 0 {
 			ps.RetryAt = p.retryAt
@@ -96,6 +85,5 @@ func (c *Consumer) Status() Status {
 		s.Skipped += ps.Skipped
 		s.Partitions = append(s.Partitions, ps)
 	}
-	c.group.enter(&s)
 	return s
 }

@@ -14,10 +14,9 @@ type partition struct {
 	leader int32
 	epoch  int32
 
-	first int64 // where the log began
-	next  int64 // all before it is in the log
-	end   int64 // where what may be read ended when last heard of; unknown is -1
-	high  int64 // where the partition ended, open transactions included; unknown is -1
+	next int64 // all before it is in the log
+	end  int64 // where what may be read ended when last heard of; unknown is -1
+	high int64 // where the partition ended, open transactions included; unknown is -1
 
 	live     bool // it is followed, not refilled
 	taken    bool // a fetch of it is under way

@@ -80,7 +80,7 @@ func (c *Consumer) discover(ctx context.Context, found []placement) error {
 	for i, p := range found {
 		c.log.Open(p.partition, first[i])
 		c.table.add(&partition{
-			id: p.partition, leader: p.leader, epoch: p.epoch, first: first[i], next: first[i], end: -1, high: -1, live: true,
+			id: p.partition, leader: p.leader, epoch: p.epoch, next: first[i], end: -1, high: -1, live: true,
 		})
 		c.logger.Info("partition discovered", "partition", p.partition, "offset", first[i])
 	}

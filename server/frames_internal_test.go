@@ -19,7 +19,6 @@ import (
 type fixedSource struct{ History }
 
 func (fixedSource) Ready() (bool, string)    { return true, "" }
-func (fixedSource) Note() string             { return "" }
 func (fixedSource) Fingerprint() Fingerprint { return Fingerprint{7} }
 
 func newTestServer() (*Server, *broadcast.Log) {

@@ -40,8 +40,7 @@ func serveHealthz(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, "ok\n")
 }
 
-// serveReadyz says whether the gateway has caught up with Kafka and is not draining, or why not; and what is wrong
-// though it is ready.
+// serveReadyz says whether the gateway has caught up with Kafka and is not draining, or why not.
 func (s *Server) serveReadyz(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
@@ -53,10 +52,6 @@ func (s *Server) serveReadyz(w http.ResponseWriter, _ *http.Request) {
 	if s.draining.Load() {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = io.WriteString(w, "draining: the gateway is shutting down\n")
-		return
-	}
-	if note := s.source.Note(); note != "" {
-		_, _ = io.WriteString(w, "ok, but "+note+"\n")
 		return
 	}
 	_, _ = io.WriteString(w, "ok\n")

@@ -27,10 +27,7 @@ type source struct {
 	history
 	fingerprint server.Fingerprint
 	reason      atomic.Pointer[string] // why it is not ready; nil is ready
-	note        string
 }
-
-func (s *source) Note() string { return s.note }
 
 func (s *source) Fingerprint() server.Fingerprint { return s.fingerprint }
 

@@ -24,8 +24,6 @@ type Source interface {
 	// Ready says that the log has caught up for the first time, or why not, for operators. Once
 	// ready it stays so.
 	Ready() (ok bool, reason string)
-	// Note is what operators should know though it is ready; empty is nothing.
-	Note() string
 	// Fingerprint tells the topic apart from all others; it is final once Ready.
 	Fingerprint() Fingerprint
 }

@@ -98,10 +98,6 @@ func TestPlainEndpoints(t *testing.T) {
 			t.Errorf("%s: %d %q, want %d and %q", test.name, res.StatusCode, body, test.status, test.says)
 		}
 	}
-	g.source.note = "bad records can not be kept"
-	if res, body := call(t, "GET", "http://"+g.address+"/readyz", nil, ""); res.StatusCode != http.StatusOK || body != "ok, but "+g.source.note+"\n" {
-		t.Errorf("ready, with a note: %d %q", res.StatusCode, body)
-	}
 	reason := "topic payments.raw does not exist"
 	g.source.reason.Store(&reason)
 	if res, body := call(t, "GET", "http://"+g.address+"/readyz", nil, ""); res.StatusCode != http.StatusServiceUnavailable || body != reason+"\n" {
