@@ -47,7 +47,8 @@ const maxWait = 500 * time.Millisecond
 type Config struct {
 	Kafka kafkaconn.Config
 	Topic string
-	// GroupID is not used yet: there are no commits.
+	// GroupID is the consumer group whose members share out who commits and who writes dead letters.
+	// Empty is none: then nobody does.
 	GroupID string
 	// ReadUncommitted also reads records of transactions that are open or
 	// aborted, by kafka-go's own reader. It can not tell an empty value from
@@ -78,6 +79,7 @@ type Consumer struct {
 	fetches  atomic.Int64
 	table    *table
 	kick     chan struct{} // asks the watcher for fresh metadata
+	group    *group        // nil is none
 
 	// Set by Run.
 	client  *client
@@ -103,7 +105,7 @@ func New(cfg Config, log *broadcast.Log) (*Consumer, error) {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	logger = logger.With("topic", cfg.Topic)
-	return &Consumer{
+	c := &Consumer{
 		cfg:      cfg,
 		log:      log,
 		logger:   logger,
@@ -112,7 +114,9 @@ func New(cfg Config, log *broadcast.Log) (*Consumer, error) {
 		table:    newTable(),
 		kick:     make(chan struct{}, 1),
 		phase:    "not started",
-	}, nil
+	}
+	c.group = newGroup(c)
+	return c, nil
 }
 
 // Run reads until ctx ends. It may be called once.
@@ -135,13 +139,17 @@ func (c *Consumer) Run(ctx context.Context) error {
 	wg.Go(func() { c.watch(ctx) })
 	wg.Go(func() { c.bad.run(ctx) })
 	wg.Go(func() { c.followAll(ctx) })
+	var groupErr error
+	if c.group != nil {
+		wg.Go(func() { groupErr = c.group.run(ctx) })
+	}
 	wg.Go(func() {
 		if (&refill{c: c}).run(ctx, spans) {
 			c.setReady()
 		}
 	})
 	wg.Wait()
-	return nil
+	return groupErr
 }
 
 func (c *Consumer) newFetcher() fetcher {
@@ -188,6 +196,7 @@ func (c *Consumer) adopt(view *view, spans []span) {
 	var records int64
 	for i, s := range spans {
 		c.log.Open(s.partition, s.start)
+		c.group.open(s.partition, s.start)
 		c.table.add(&partition{id: s.partition, next: s.start, end: s.end, leader: view.partitions[i].leader, epoch: view.partitions[i].epoch})
 		records += s.end - s.start
 	}

@@ -71,6 +71,13 @@ func (t *table) halt() bool {
 	return true
 }
 
+// isHalted reports whether nothing is fetched any more.
+func (t *table) isHalted() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.halted
+}
+
 func (t *table) len() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

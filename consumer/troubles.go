@@ -60,6 +60,13 @@ func (ts *troubles) over(what string) {
 	}
 }
 
+// keep forgets what is not to be kept: it is somebody else's trouble now.
+func (ts *troubles) keep(ours func(what string) bool) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	maps.DeleteFunc(ts.open, func(what string, _ *trouble) bool { return !ours(what) })
+}
+
 // only says that nothing else matters any more: it replaces what is open, and
 // stays.
 func (ts *troubles) only(what string, why error) {
