@@ -134,14 +134,15 @@ type kafkaSource struct {
 
 func (s *kafkaSource) Ready() (bool, string) {
 	if s.caughtUp.Load() != nil {
-		return true, ""
+		return true, s.consumer.GroupTrouble()
 	}
 	status := s.consumer.Status()
 	if status.Ready {
 		f := server.Fingerprint(status.Fingerprint)
 		s.caughtUp.Store(&f)
+		return true, status.Group.Trouble
 	}
-	return status.Ready, status.Reason
+	return false, status.Reason
 }
 
 // Fingerprint is zero until Ready.

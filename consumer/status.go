@@ -105,6 +105,14 @@ func (c *Consumer) Status() Status {
 	return s
 }
 
+// GroupTrouble returns [GroupStatus.Trouble], at little cost.
+func (c *Consumer) GroupTrouble() string {
+	if c.group == nil {
+		return ""
+	}
+	return c.group.troubles.String()
+}
+
 // status returns what is not of one partition.
 func (g *group) status() GroupStatus {
 	if g == nil {
