@@ -58,16 +58,18 @@ func each(ctx context.Context, letters *consumer.DeadLetters, do func(*consumer.
 	return nil
 }
 
-// place is a partition and an offset.
-type place struct {
+// recordPlace is a partition and an offset.
+type recordPlace struct {
 	partition int32
 	offset    int64
 }
 
-func placeOf(d *consumer.DeadLetter) place { return place{d.Origin.Partition, d.Origin.Offset} }
+func placeOf(d *consumer.DeadLetter) recordPlace {
+	return recordPlace{d.Origin.Partition, d.Origin.Offset}
+}
 
-func parsePlaces(args []string) ([]place, error) {
-	places := make([]place, len(args))
+func parsePlaces(args []string) ([]recordPlace, error) {
+	places := make([]recordPlace, len(args))
 	for i, arg := range args {
 		partition, offset, ok := strings.Cut(arg, ":")
 		p, err1 := strconv.ParseInt(partition, 10, 32)
@@ -75,7 +77,7 @@ func parsePlaces(args []string) ([]place, error) {
 		if !ok || err1 != nil || err2 != nil || p < 0 || o < 0 {
 			return nil, fmt.Errorf("%q is not PARTITION:OFFSET, as in 0:42", arg)
 		}
-		places[i] = place{int32(p), o}
+		places[i] = recordPlace{int32(p), o}
 	}
 	return places, nil
 }

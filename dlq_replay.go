@@ -72,7 +72,7 @@ It says what it would do and asks first. Where there is nobody to ask it wants -
 			return err
 		}
 		r.topic = cfg.Topic
-		r.named = map[place]bool{}
+		r.named = map[recordPlace]bool{}
 		for _, at := range places {
 			r.named[at] = false
 		}
@@ -89,8 +89,8 @@ type replay struct {
 	p           *program
 	in          io.Reader
 	topic       string
-	named       map[place]bool // those to send, and whether they were found; none is all
-	value       []byte         // in place of the record's
+	named       map[recordPlace]bool // those to send, and whether they were found; none is all
+	value       []byte               // in place of the record's
 	hasValue    bool
 	dryRun, yes bool
 
