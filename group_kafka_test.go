@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	paymentpb "paystream/gen/payment"
+	"paystream/internal/clienttest"
 	"paystream/internal/kafkatest"
 	"paystream/payment"
 )
@@ -327,7 +328,13 @@ func TestRebalancesPauseNoStream(t *testing.T) {
 	k.CreateTopic(t, topic, 3, nil)
 	i := startProcess(t, groupEnv(k, topic)...)
 	i.awaitReady(t)
-	s := i.open(t, i.beginning(t))
+	client := clienttest.DialGRPC(i.address)
+	defer client.Close()
+	s, err := client.Open(t.Context(), &paymentpb.StreamPaymentsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	producer, produced := k.Producer(t), make(chan struct{})
@@ -346,7 +353,7 @@ func TestRebalancesPauseNoStream(t *testing.T) {
 		for {
 			event, err := s.Next()
 			if err != nil {
-				return
+				return // at the test's end
 			}
 			if err := left.take(event); err != nil {
 				t.Error(err)

@@ -31,6 +31,7 @@ func serve(ctx context.Context, cfg *Config, ready func(addr string), log *slog.
 		Kafka:           cfg.Kafka,
 		Topic:           cfg.Topic,
 		GroupID:         cfg.GroupID,
+		LeaveTimeout:    max(cfg.DrainTimeout, time.Second),
 		ReadUncommitted: cfg.Isolation == ReadUncommitted,
 		MaxRecordBytes:  int(cfg.MaxRecordBytes),
 		Units:           cfg.AmountUnits,

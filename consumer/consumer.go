@@ -18,11 +18,17 @@
 //     pauses of 100 ms to 5 s, and one partition's or broker's does not hold up
 //     the others once the gateway has caught up.
 //
+// With a group, the partitions that it assigns to this consumer are settled here: their bad records are
+// written to the dead-letter topic, byte for byte and at least once, and what is committed never passes
+// one that is not acknowledged there, nor what the log does not have. Reading and appending do not
+// depend on the group, and wait for nothing of it.
+//
 // Less formally: a watcher polls the cluster's metadata; the refill reads the
 // retained window up to where each partition ended at the start; then one
 // goroutine per leader follows all its partitions with one fetch at a time. All
 // of them go by one table of partitions, in which a partition belongs to at most
-// one fetch at a time.
+// one fetch at a time. Beside them, one goroutine for each owned partition reads
+// its bad records again and writes them, and one commits.
 package consumer
 
 import (
@@ -50,6 +56,9 @@ type Config struct {
 	// GroupID is the consumer group whose members share out who commits and who writes dead letters.
 	// Empty is none: then nobody does.
 	GroupID string
+	// LeaveTimeout bounds how long Run takes, when its context has ended, to write what it is about to
+	// write, to commit and to leave the group; 0 and more than 6 s are 6 s.
+	LeaveTimeout time.Duration
 	// ReadUncommitted also reads records of transactions that are open or
 	// aborted, by kafka-go's own reader. It can not tell an empty value from
 	// none, what a topic with LogAppendTime gave a record as its time, and how

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -84,7 +86,27 @@ func (t *deadTopic) find(ctx context.Context) (*view, error) {
 	if err := t.create(ctx, of.controller, like); err != nil {
 		return nil, t.missing(like, err)
 	}
-	return t.client.metadata(ctx)
+	return t.await(ctx)
+}
+
+const (
+	// createdTries and createdPause are how long a topic that has just been made may take to be known.
+	createdTries = 20
+	createdPause = 100 * time.Millisecond
+)
+
+// await waits until all partitions have a leader.
+func (t *deadTopic) await(ctx context.Context) (v *view, err error) {
+	for range createdTries {
+		v, err = t.client.metadata(ctx)
+		if err == nil && !slices.ContainsFunc(v.partitions, func(p placement) bool { return p.leader == noLeader }) {
+			break
+		}
+		if !sleep(ctx, createdPause) {
+			return nil, ctx.Err()
+		}
+	}
+	return v, err
 }
 
 // room is the largest record batch that the topic has to take.

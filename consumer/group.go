@@ -27,7 +27,7 @@ const (
 	// growthPause is how long after a new partition was seen the group is asked to share it out: not
 	// every broker knows of it at once.
 	growthPause = 2 * time.Second
-	// leaveTimeout is how long the last commit and the leaving may take.
+	// leaveTimeout is how long the last commit and the leaving may take, unless the settings say less.
 	leaveTimeout = 6 * time.Second
 )
 
@@ -98,9 +98,16 @@ func (g *group) run(ctx context.Context) error {
 	}
 	g.follow(ctx, membership)
 	// Closing waits for answers, of a rebalance too. Without connections there are none.
-	late := time.AfterFunc(leaveTimeout, dialer.Close)
+	late := time.AfterFunc(g.leaveTimeout(), dialer.Close)
 	defer late.Stop()
 	return membership.Close()
+}
+
+func (g *group) leaveTimeout() time.Duration {
+	if g.c.cfg.LeaveTimeout > 0 {
+		return min(g.c.cfg.LeaveTimeout, leaveTimeout)
+	}
+	return leaveTimeout
 }
 
 func (g *group) config(dialer *kafkaconn.Dialer) kafka.ConsumerGroupConfig {

@@ -465,3 +465,73 @@ func TestANewPartitionIsSettledToo(t *testing.T) {
 	g.commits(p.cl, 0, 1)
 	dead(t, c.ListenAddrs(), 1)
 }
+
+// TestUncommittedKeepsWhatItStreamsAround reads what a kafka.Reader is given, where an empty value is none.
+func TestUncommittedKeepsWhatItStreamsAround(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	p := newProducer(t, c.ListenAddrs())
+	g := startMember(t, c, uncommitted)
+	p.send(record(0, "k", ""), record(0, "k", "bad"))
+	p.pay(0, "a")
+	g.expect(1)
+	g.commits(p.cl, 3)
+	if got := origins(dead(t, c.ListenAddrs(), 1)); got["0:1"] != 1 {
+		t.Errorf("dead letters: %v", got)
+	}
+}
+
+// TestLeavingTakesNoLongerThanSaid has a broker that answers no request of the group's any more.
+func TestLeavingTakesNoLongerThanSaid(t *testing.T) {
+	t.Parallel()
+	for name, key := range map[string]kmsg.Key{"commits": kmsg.OffsetCommit, "leaving": kmsg.LeaveGroup, "dead letters": kmsg.Produce} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, 1)
+			p := newProducer(t, c.ListenAddrs())
+			g := startMember(t, c, func(c *consumer.Config) { c.LeaveTimeout = time.Second })
+			g.owns(1)
+			p.pay(0, "a")
+			g.commits(p.cl, 1)
+			asked := make(chan struct{}, 100)
+			c.ControlKey(int16(key), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				c.KeepControl()
+				if produce, ok := req.(*kmsg.ProduceRequest); ok && produce.Topics[0].Topic != deadTopic {
+					return nil, nil, false
+				}
+				asked <- struct{}{}
+				c.SleepControl(func() { <-t.Context().Done() })
+				return nil, nil, false
+			})
+			p.send(record(0, "x", "bad"))
+			if key != kmsg.LeaveGroup {
+				<-asked
+			}
+			start := time.Now()
+			g.stop()
+			if took := time.Since(start); took > 3*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
+
+// TestOwnersLeaveAtOnce has a successor that need not wait for a session to run out.
+func TestOwnersLeaveAtOnce(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	p := newProducer(t, c.ListenAddrs())
+	one := startMember(t, c)
+	one.owns(1)
+	p.pay(0, "a")
+	one.expect(1)
+	one.stop() // the last commit is made, however short ago it was read
+	if got := committed(t, p.cl, 1); got[0] != 1 {
+		t.Errorf("committed %v at the end", got)
+	}
+	start := time.Now()
+	startMember(t, c).owns(1)
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("the next owner came after %v", took)
+	}
+}

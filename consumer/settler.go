@@ -19,9 +19,6 @@ const (
 	// lettersBytes and lettersCount bound what is written at once, but for one record that is larger.
 	lettersBytes = 512 << 10
 	lettersCount = 1000
-	// grace is how long what is being written when a claim ends may still take: were it given up, the
-	// next owner would write it again.
-	grace = 3 * time.Second
 )
 
 // settler writes the dead letters of one claim. It reads the bad records again, by requests of its own,
@@ -142,7 +139,9 @@ func (s *settler) write(ctx context.Context, letters []*kgo.Record) error {
 	}
 	writing, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })()
+	// What is being written when the claim ends has some time left: were it given up, the next owner
+	// would write it again.
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(s.g.leaveTimeout()/2, cancel) })()
 	for failures := 0; ; failures++ {
 		n, err := s.try(writing, letters)
 		if n > 0 {
