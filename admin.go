@@ -86,12 +86,23 @@ func (f figures) serve(w http.ResponseWriter, _ *http.Request) {
 	metrics.WriteGaugeUint64(w, "paystream_backfill_waiting", uint64(status.ReplaysWaiting))
 	metrics.WriteCounterUint64(w, "paystream_backfill_readers_total", uint64(status.ReplaysStarted))
 	metrics.WriteCounterUint64(w, "paystream_backfill_payments_total", uint64(status.Replayed))
+	owned := uint64(0)
 	for _, p := range status.Partitions {
 		labels := `{topic="` + status.Topic + `",partition="` + strconv.Itoa(int(p.Partition)) + `"}`
 		metrics.WriteGaugeUint64(w, "paystream_next_offset"+labels, uint64(max(p.Next, 0)))
 		metrics.WriteGaugeUint64(w, "paystream_end_offset"+labels, uint64(max(p.End, 0)))
 		metrics.WriteGaugeUint64(w, "paystream_lag"+labels, uint64(max(p.Lag, 0)))
 		metrics.WriteCounterUint64(w, "paystream_bad_records_total"+labels, uint64(p.BadRecords))
+		metrics.WriteCounterUint64(w, "paystream_dead_letters_total"+labels, uint64(p.DeadLetters))
+		if !p.Owned {
+			continue
+		}
+		owned++
+		metrics.WriteGaugeUint64(w, "paystream_dead_letters_pending"+labels, uint64(p.Pending))
+		metrics.WriteGaugeUint64(w, "paystream_committed_offset"+labels, uint64(max(p.Committed, 0)))
 	}
+	metrics.WriteGaugeUint64(w, "paystream_owned_partitions", owned)
+	metrics.WriteCounterUint64(w, "paystream_rebalances_total", uint64(status.Group.Rebalances))
+	metrics.WriteCounterUint64(w, "paystream_dead_letter_failures_total", uint64(status.Group.Failures))
 	metrics.WriteProcessMetrics(w)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,8 +36,9 @@ func normalizeArgs(root *cobra.Command, args []string) []string {
 // valueFlags are the flags of all commands that take the next argument for their value.
 func valueFlags(root *cobra.Command) map[string]bool {
 	names := map[string]bool{}
-	for _, cmd := range append(root.Commands(), root) {
-		cmd.Flags().VisitAll(func(f *pflag.Flag) { names[f.Name] = f.NoOptDefVal == "" })
+	root.Flags().VisitAll(func(f *pflag.Flag) { names[f.Name] = f.NoOptDefVal == "" })
+	for _, cmd := range root.Commands() {
+		maps.Copy(names, valueFlags(cmd))
 	}
 	return names
 }

@@ -47,7 +47,7 @@ Without a command it is the gateway: paystream and paystream serve are the same.
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
-	root.AddCommand(p.serveCommand(), p.devCommand(), p.produceCommand(), p.tailCommand(), p.configCommand(), p.versionCommand())
+	root.AddCommand(p.serveCommand(), p.devCommand(), p.produceCommand(), p.tailCommand(), p.dlqCommand(), p.configCommand(), p.versionCommand())
 	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "grpc-allow-anonymous" { // as the other keys' flags are made
 			name = "allow-anonymous"

@@ -49,6 +49,7 @@ func serveTopic(ctx context.Context, cfg *Config, ready func(addr string), log *
 		Kafka:           cfg.Kafka,
 		Topic:           cfg.Topic,
 		GroupID:         cfg.GroupID,
+		LeaveTimeout:    max(cfg.DrainTimeout, time.Second),
 		ReadUncommitted: cfg.Isolation == ReadUncommitted,
 		MaxRecordBytes:  int(cfg.MaxRecordBytes),
 		Units:           cfg.AmountUnits,
@@ -157,14 +158,15 @@ type kafkaSource struct {
 
 func (s *kafkaSource) Ready() (bool, string) {
 	if s.caughtUp.Load() != nil {
-		return true, ""
+		return true, s.consumer.GroupTrouble()
 	}
 	status := s.consumer.Status()
 	if status.Ready {
 		f := server.Fingerprint(status.Fingerprint)
 		s.caughtUp.Store(&f)
+		return true, status.Group.Trouble
 	}
-	return status.Ready, status.Reason
+	return false, status.Reason
 }
 
 func (s *kafkaSource) Since(ctx context.Context, t time.Time) (broadcast.Vector, error) {

@@ -45,6 +45,8 @@ type view struct {
 	topicID    [16]byte
 	brokers    map[int32]string // addresses
 	partitions []placement      // by number
+	controller int32            // the broker that makes topics
+	replicas   int              // of a partition
 }
 
 // placement is a partition and who leads it.
@@ -130,7 +132,7 @@ func (c *client) view(res *kmsg.MetadataResponse) (*view, error) {
 	if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
 		return nil, &kafkaconn.TopicError{Topic: c.topic, Err: err}
 	}
-	v := &view{topicID: t.TopicID, brokers: map[int32]string{}}
+	v := &view{topicID: t.TopicID, brokers: map[int32]string{}, controller: res.ControllerID}
 	if res.ClusterID != nil {
 		v.clusterID = *res.ClusterID
 	}
@@ -147,6 +149,7 @@ func (c *client) view(res *kmsg.MetadataResponse) (*view, error) {
 			leader = noLeader // it has died
 		}
 		v.partitions[p.Partition] = placement{partition: p.Partition, leader: leader, epoch: p.LeaderEpoch}
+		v.replicas = max(v.replicas, len(p.Replicas))
 	}
 	if len(v.partitions) == 0 {
 		return nil, &kafkaconn.TopicError{Topic: c.topic, Err: kerr.UnknownTopicOrPartition}

@@ -18,11 +18,17 @@
 //     pauses of 100 ms to 5 s, and one partition's or broker's does not hold up
 //     the others once the gateway has caught up.
 //
+// With a group, the partitions that it assigns to this consumer are settled here: their bad records are
+// written to the dead-letter topic, byte for byte and at least once, and what is committed never passes
+// one that is not acknowledged there, nor what the log does not have. Reading and appending do not
+// depend on the group, and wait for nothing of it.
+//
 // Less formally: a watcher polls the cluster's metadata; the refill reads the
 // retained window up to where each partition ended at the start; then one
 // goroutine per leader follows all its partitions with one fetch at a time. All
 // of them go by one table of partitions, in which a partition belongs to at most
-// one fetch at a time.
+// one fetch at a time. Beside them, one goroutine for each owned partition reads
+// its bad records again and writes them, and one commits.
 package consumer
 
 import (
@@ -47,8 +53,12 @@ const maxWait = 500 * time.Millisecond
 type Config struct {
 	Kafka kafkaconn.Config
 	Topic string
-	// GroupID is not used yet: there are no commits.
+	// GroupID is the consumer group whose members share out who commits and who writes dead letters.
+	// Empty is none: then nobody does.
 	GroupID string
+	// LeaveTimeout bounds how long Run takes, when its context has ended, to write what it is about to
+	// write, to commit and to leave the group; 0 and more than 6 s are 6 s.
+	LeaveTimeout time.Duration
 	// ReadUncommitted also reads records of transactions that are open or
 	// aborted, by kafka-go's own reader. It can not tell an empty value from
 	// none, what a topic with LogAppendTime gave a record as its time, and how
@@ -86,8 +96,10 @@ type Consumer struct {
 	backfills *backfills
 	fetches   atomic.Int64
 	replaced  atomic.Int64 // readers, since they stood still
+	gone      atomic.Bool  // the topic is another one
 	table     *table
 	kick      chan struct{} // asks the watcher for fresh metadata
+	group     *group        // nil is none
 
 	// Set by Run.
 	stop    context.CancelCauseFunc
@@ -125,6 +137,7 @@ func New(cfg Config, log *broadcast.Log) (*Consumer, error) {
 		phase:    "not started",
 	}
 	c.backfills = newBackfills(c)
+	c.group = newGroup(c)
 	return c, nil
 }
 
@@ -153,6 +166,10 @@ func (c *Consumer) Run(ctx context.Context) error {
 	wg.Go(func() { c.followAll(ctx) })
 	wg.Go(func() { c.backfills.run(ctx) })
 	wg.Go(func() { (&standstills{c: c}).run(ctx) })
+	var groupErr error
+	if c.group != nil {
+		wg.Go(func() { groupErr = c.group.run(ctx) })
+	}
 	wg.Go(func() {
 		if (&refill{c: c}).run(ctx, spans) {
 			c.setReady()
@@ -162,7 +179,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	if errors.Is(context.Cause(ctx), ErrReplaced) {
 		return ErrReplaced
 	}
-	return nil
+	return groupErr
 }
 
 func (c *Consumer) newFetcher() fetcher {
@@ -212,6 +229,7 @@ func (c *Consumer) adopt(view *view, spans []span) {
 	var records int64
 	for i, s := range spans {
 		c.log.Open(s.partition, s.start)
+		c.group.open(s.partition, s.start)
 		c.table.add(&partition{id: s.partition, next: s.start, end: s.end, leader: view.partitions[i].leader, epoch: view.partitions[i].epoch})
 		records += s.end - s.start
 	}

@@ -83,9 +83,17 @@ func text(b []byte) string {
 }
 
 func (e *encoder) reject(partition int32, offset int64, err error) {
+	e.bad(partition, offset, rejection(err))
+}
+
+// rejection is why a record could not be decoded, nil for no error.
+func rejection(err error) *payment.Rejection {
+	if err == nil {
+		return nil
+	}
 	var why *payment.Rejection
 	if !errors.As(err, &why) {
 		why = &payment.Rejection{Reason: "can not be decoded"}
 	}
-	e.bad(partition, offset, why)
+	return why
 }

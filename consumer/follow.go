@@ -243,6 +243,7 @@ func (c *Consumer) newEncoder() *encoder {
 		decoder: payment.Decoder{Units: c.cfg.Units, MaxBytes: c.cfg.MaxRecordBytes},
 		bad: func(partition int32, offset int64, why *payment.Rejection) {
 			c.bad.add(partition, offset, why)
+			c.group.bad(partition, offset)
 			c.table.mu.Lock()
 			defer c.table.mu.Unlock()
 			c.table.partitions[partition].bad++

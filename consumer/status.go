@@ -32,6 +32,20 @@ type Status struct {
 	// many there have been, Replayed how many records they have read. See [Consumer.Backfill].
 	Replays, ReplaysWaiting  int
 	ReplaysStarted, Replayed int64
+	Group                    GroupStatus
+}
+
+// GroupStatus is what is known of this gateway's part in the consumer group.
+type GroupStatus struct {
+	// Trouble is why offsets can not be committed or dead letters not be written at present, and what
+	// to do about it. Streams do not suffer from it. Empty is nothing.
+	Trouble string
+	// Rebalances is how often partitions were assigned.
+	Rebalances int64
+	// Failures is how often dead letters could not be read or written; each is tried again.
+	Failures int64
+	// DeadLetters and Pending are sums over the partitions.
+	DeadLetters, Pending int64
 }
 
 // PartitionStatus is what is known of a partition.
@@ -51,13 +65,24 @@ type PartitionStatus struct {
 	BadRecords int64
 	// Skipped counts the offsets that Kafka had deleted before they were read.
 	Skipped int64
+	// Owned says that this gateway commits the partition and writes its dead letters.
+	Owned bool
+	// Committed is the offset that an owner has committed or found to be; -1 is none.
+	Committed int64
+	// DeadLetters counts those that this gateway has written.
+	DeadLetters int64
+	// Pending is how many bad records an owner knows of that are not dead letters yet.
+	Pending int64
 	// RetryAt is when the partition will be tried again; zero unless it fails.
 	RetryAt time.Time
 }
 
 // Status returns a snapshot. It is safe to call at any time.
 func (c *Consumer) Status() Status {
-	s := Status{Topic: c.cfg.Topic, Fetches: c.fetches.Load(), ReadersReplaced: c.replaced.Load(), Trouble: c.troubles.String()}
+	s := Status{
+		Topic: c.cfg.Topic, Fetches: c.fetches.Load(), ReadersReplaced: c.replaced.Load(), Trouble: c.troubles.String(),
+		Group: c.group.status(),
+	}
 	c.mu.Lock()
 	s.Ready, s.Fingerprint, s.Reason = c.ready, c.fingerprint, c.phase
 	c.mu.Unlock()
@@ -73,6 +98,7 @@ func (c *Consumer) Status() Status {
 		ps := PartitionStatus{
 			Partition: p.id, Next: p.next, End: p.end, BadRecords: p.bad, Skipped: p.skipped,
 		}
+		c.group.show(&ps)
 		if p.failures > 0 || p.outages > 0 {
 			ps.RetryAt = p.retryAt
 		}
@@ -83,7 +109,35 @@ func (c *Consumer) Status() Status {
 		s.Lag += ps.Lag
 		s.BadRecords += ps.BadRecords
 		s.Skipped += ps.Skipped
+		s.Group.DeadLetters += ps.DeadLetters
+		s.Group.Pending += ps.Pending
 		s.Partitions = append(s.Partitions, ps)
 	}
 	return s
+}
+
+// GroupTrouble returns [GroupStatus.Trouble], at little cost.
+func (c *Consumer) GroupTrouble() string {
+	if c.group == nil {
+		return ""
+	}
+	return c.group.troubles.String()
+}
+
+// status returns what is not of one partition.
+func (g *group) status() GroupStatus {
+	if g == nil {
+		return GroupStatus{}
+	}
+	return GroupStatus{Trouble: g.troubles.String(), Rebalances: g.rebalances.Load(), Failures: g.failures.Load()}
+}
+
+// show enters what is known of a partition.
+func (g *group) show(ps *PartitionStatus) {
+	ps.Committed = -1
+	if g == nil {
+		return
+	}
+	b := g.ledger.balance(ps.Partition)
+	ps.Owned, ps.Committed, ps.DeadLetters, ps.Pending = b.owned, b.committed, b.dead, b.pending
 }

@@ -59,6 +59,13 @@ func (ts *troubles) over(what string) {
 	}
 }
 
+// keep forgets what is not to be kept: it is somebody else's trouble now.
+func (ts *troubles) keep(ours func(what string) bool) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	maps.DeleteFunc(ts.open, func(what string, _ *trouble) bool { return !ours(what) })
+}
+
 // String tells the trouble with the metadata, or else the oldest one, and how many
 // more there are; empty is none.
 func (ts *troubles) String() string {

@@ -79,6 +79,7 @@ func (c *Consumer) discover(ctx context.Context, found []placement) error {
 	}
 	for i, p := range found {
 		c.log.Open(p.partition, first[i])
+		c.group.open(p.partition, first[i])
 		c.table.add(&partition{
 			id: p.partition, leader: p.leader, epoch: p.epoch, next: first[i], end: -1, high: -1, live: true,
 		})
@@ -105,6 +106,7 @@ func (c *Consumer) checkTopic(ctx context.Context) error {
 
 // replace ends Run.
 func (c *Consumer) replace() error {
+	c.gone.Store(true)
 	c.stop(ErrReplaced)
 	return ErrReplaced
 }

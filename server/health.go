@@ -40,13 +40,15 @@ func serveHealthz(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, "ok\n")
 }
 
-// serveReadyz says whether the gateway has caught up with Kafka and is not draining, or why not.
+// serveReadyz says whether the gateway has caught up with Kafka and is not draining, or why not; and
+// when it is ready, what streams do not suffer from and operators should know.
 func (s *Server) serveReadyz(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	if ok, reason := s.source.Ready(); !ok {
+	ok, note := s.source.Ready()
+	if !ok {
 		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = io.WriteString(w, reason+"\n")
+		_, _ = io.WriteString(w, note+"\n")
 		return
 	}
 	if s.draining.Load() {
@@ -55,4 +57,7 @@ func (s *Server) serveReadyz(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	_, _ = io.WriteString(w, "ok\n")
+	if note != "" {
+		_, _ = io.WriteString(w, note+"\n")
+	}
 }

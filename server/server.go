@@ -22,7 +22,7 @@ import (
 type Source interface {
 	History
 	// Ready says that the log has caught up for the first time, or why not, for operators. Once
-	// ready it stays so.
+	// ready it stays so; the reason is then what else they should know, mostly nothing.
 	Ready() (ok bool, reason string)
 	// Fingerprint tells the topic apart from all others; it is final once Ready.
 	Fingerprint() Fingerprint
