@@ -272,7 +272,7 @@ func (r *replay) send(ctx context.Context) error {
 		err = flush()
 	}
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // whoever stopped it knows
+		return nil // whoever stopped it knows
 	}
 	return err
 }

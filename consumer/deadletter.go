@@ -1,7 +1,7 @@
 package consumer
 
 import (
-	"fmt"
+	"encoding/hex"
 	"strconv"
 	"time"
 
@@ -47,7 +47,7 @@ func deadLetter(topic string, topicID [16]byte, r *kgo.Record, why *payment.Reje
 	add(headerPartition, strconv.Itoa(int(r.Partition)))
 	add(headerOffset, strconv.FormatInt(r.Offset, 10))
 	add(headerTime, strconv.FormatInt(r.Timestamp.UnixMilli(), 10))
-	add(headerTopicID, fmt.Sprintf("%x", topicID))
+	add(headerTopicID, hex.EncodeToString(topicID[:]))
 	add(headerReason, why.Reason)
 	if why.Field != "" {
 		add(headerField, why.Field)
