@@ -535,3 +535,33 @@ func TestOwnersLeaveAtOnce(t *testing.T) {
 		t.Errorf("the next owner came after %v", took)
 	}
 }
+
+// TestACoordinatorThatMoves loses it in the middle of the work, again and again.
+func TestACoordinatorThatMoves(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2)
+	p := newProducer(t, c.ListenAddrs())
+	var moved atomic.Int32
+	c.ControlKey(int16(kmsg.Heartbeat), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if moved.Add(1) > 3 {
+			return nil, nil, false
+		}
+		res := req.ResponseKind().(*kmsg.HeartbeatResponse)
+		res.ErrorCode = kerr.NotCoordinator.Code
+		return res, nil, true
+	})
+	g := startMember(t, c)
+	n := 0
+	for ; moved.Load() <= 4; n++ {
+		p.pay(0, "a"+strconv.Itoa(n))
+		p.send(record(1, "bad", strconv.Itoa(n)))
+		g.expect(n + 1) // at once, whoever settles
+		time.Sleep(10 * time.Millisecond)
+	}
+	g.commits(p.cl, int64(n), int64(n))
+	dead(t, c.ListenAddrs(), n)
+	if s := g.Status(); s.Group.Rebalances < 4 {
+		t.Errorf("%d generations: nothing was lost", s.Group.Rebalances)
+	}
+}
