@@ -36,7 +36,8 @@ Without a command it is the gateway: paystream and paystream serve are the same.
   paystream                                   the gateway, for the Kafka on localhost:9092
   KAFKA_BROKERS=kafka-1:9092 paystream        the gateway, for another
   paystream produce -count=10 -interval=1s    ten sample payments to Kafka
-  paystream tail                              the payments that a gateway streams, a line each`
+  paystream tail                              the payments that a gateway streams, a line each
+  paystream dlq list                          the records that are no payments`
 	root.Args = knownCommand
 	root.Version = version()
 	root.SetVersionTemplate("{{.Version}}")

@@ -238,6 +238,28 @@ func TestAReplayThatBrokeOffIsRunAgain(t *testing.T) {
 	d.dlq(t, "replay", "--yes").says(t, 0, "0 to send to topic payments.raw, 1,200 sent before")
 }
 
+// TestReplayAsksOnATerminal runs the binary on one, with somebody who says no and somebody who says yes.
+func TestReplayAsksOnATerminal(t *testing.T) {
+	t.Chdir(t.TempDir())
+	d := writeDeadLetters(t, []string{"KAFKA_MAX_RECORD_BYTES=300"}, 1, &kgo.Record{Key: []byte("k"), Value: longPayment("one")})
+	for _, tt := range []struct {
+		answer string
+		code   int
+		sent   int64
+	}{{"\n", 1, 0}, {"no\n", 1, 0}, {"y\n", 0, 1}} {
+		before := d.end("payments.raw")
+		term, cmd := startOnTerminal(t, 100, d.env, "dlq", "replay")
+		term.await(t, "[y/N]")
+		if _, err := term.master.WriteString(tt.answer); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if code, sent := cmd.ProcessState.ExitCode(), d.end("payments.raw")-before; code != tt.code || sent != tt.sent {
+			t.Errorf("%q: exit code %d and %d sent, want %d and %d", tt.answer, code, sent, tt.code, tt.sent)
+		}
+	}
+}
+
 func TestNoDeadLettersAndNoKafka(t *testing.T) {
 	t.Chdir(t.TempDir())
 	d := &deadLetters{Cluster: startKafka(t)}

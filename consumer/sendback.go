@@ -2,8 +2,8 @@ package consumer
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -35,7 +35,7 @@ func (d *DeadLetters) History(ctx context.Context, origins []Origin) (*History, 
 	if err != nil {
 		return nil, d.kafka.Explain(err)
 	}
-	h := &History{sent: map[string]bool{}, first: first, topicID: fmt.Sprintf("%x", v.topicID)}
+	h := &History{sent: map[string]bool{}, first: first, topicID: hex.EncodeToString(v.topicID[:])}
 	from := map[int32]int64{} // a record that was sent back stands in its origin's partition, behind it
 	for _, o := range origins {
 		start := o.Offset + 1
