@@ -337,9 +337,9 @@ func TestRebalancesPauseNoStream(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var watches [2]*watch
-	for k, i := range []*instance{shaken, calm} {
+	for at, i := range []*instance{shaken, calm} {
 		i.awaitReady(t)
-		watches[k] = newWatch(ctx, t, i)
+		watches[at] = newWatch(ctx, t, i)
 	}
 	stop := produceSteadily(t, k, topic)
 	n := rebalances
@@ -347,6 +347,14 @@ func TestRebalancesPauseNoStream(t *testing.T) {
 		n = more
 	}
 	seen := func() float64 { return shaken.metric(t, "paystream_rebalances_total") }
+	soon(t, "both own their partitions", func() error {
+		for _, i := range []*instance{shaken, calm} {
+			if i.metric(t, "paystream_rebalances_total") < 1 {
+				return errors.New("not yet")
+			}
+		}
+		return nil
+	})
 	before, quietly := seen(), calm.metric(t, "paystream_rebalances_total")
 	rebalance(t, k, topic, n, seen)
 	done := seen() - before
