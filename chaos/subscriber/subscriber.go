@@ -1,0 +1,298 @@
+// Package subscriber follows gateways in every protocol, by the client's rules: it goes on from its last
+// cursor at the next gateway whatever breaks, drops an event whose offset is not above the last seen of
+// its partition, and goes on behind a gap that it was told of.
+package subscriber
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"paystream/chaos/judge"
+	paymentpb "paystream/gen/payment"
+	"paystream/internal/clienttest"
+)
+
+// Habit is how a subscriber behaves.
+type Habit string
+
+// The habits.
+const (
+	Steady   Habit = "steady"
+	Slow     Habit = "slow"             // stops reading for seconds, with small buffers
+	Restless Habit = "comes and goes"   // leaves, stays away for seconds, and comes back with its cursor
+	Sleeper  Habit = "sleeps when told" // see Sleep
+)
+
+const (
+	heartbeat = time.Second
+	silence   = 2500 * time.Millisecond // two heartbeats, and what a busy machine takes
+	firstWait = 50 * time.Millisecond
+	longWait  = 2 * time.Second
+	slowAfter = 4000 // events until a slow subscriber stops reading for a while
+)
+
+// Subscriber is one client.
+type Subscriber struct {
+	Protocol clienttest.Protocol
+	Habit    Habit
+	Track    *judge.Track
+	Times    Times
+
+	gateways []string
+	at       int // which of them
+	rng      *rand.Rand
+	judge    *judge.Judge
+	cursor   string
+	failures int // since the last event
+
+	mu    sync.Mutex
+	ends  map[string]int
+	sleep bool
+	awake chan struct{} // closed when a sleep ends
+	stop  func(error)   // ends the present stream
+}
+
+// Config says who subscribes, and where.
+type Config struct {
+	Name     string
+	Protocol clienttest.Protocol
+	Habit    Habit
+	Gateways []string
+	First    int    // with which of them to begin
+	Cursor   string // where to begin: before the first record
+	Seed     uint64
+	Judge    *judge.Judge
+}
+
+// New returns a subscriber that does not run yet.
+func New(cfg Config) *Subscriber {
+	return &Subscriber{
+		Protocol: cfg.Protocol, Habit: cfg.Habit, Track: cfg.Judge.Subscriber(cfg.Name), judge: cfg.Judge,
+		gateways: cfg.Gateways, at: cfg.First % len(cfg.Gateways), cursor: cfg.Cursor,
+		rng:  rand.New(rand.NewPCG(cfg.Seed, 1)),
+		ends: map[string]int{}, awake: make(chan struct{}),
+	}
+}
+
+// Run subscribes until ctx is done.
+func (s *Subscriber) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		s.await(ctx)
+		err := s.stream(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		wait := s.after(err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+var (
+	errSilent = errors.New("nothing was heard for two heartbeats")
+	errLeft   = errors.New("left by itself")
+	errSleeps = errors.New("sleeps")
+)
+
+// stream makes one call and reads it to its end. The error is never nil.
+func (s *Subscriber) stream(ctx context.Context) (err error) {
+	var conns connections
+	defer conns.close() // a connection whose other side is gone does not close by itself
+	client := s.Protocol.Dial(s.gateways[s.at], s.changes(&conns)...)
+	defer client.Close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s.hold(cancel)
+	watchdog := time.AfterFunc(silence, func() { cancel(errSilent); conns.close() })
+	defer watchdog.Stop()
+	defer func() {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+	}()
+	s.Track.Connected()
+	stream, err := client.Open(ctx, &paymentpb.StreamPaymentsRequest{Cursor: s.cursor, Heartbeat: durationpb.New(heartbeat)})
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	s.count("streams")
+	return s.read(stream, watchdog)
+}
+
+// read reads until the stream ends or the subscriber's habit ends it. Only waiting counts for the watchdog.
+func (s *Subscriber) read(stream clienttest.Stream, watchdog *time.Timer) error {
+	left := time.Now().Add(s.between(2*time.Second, 8*time.Second))
+	for n := 0; ; n++ {
+		watchdog.Reset(silence)
+		m, err := stream.NextMessage()
+		watchdog.Stop()
+		if err != nil {
+			return err
+		}
+		if err := s.take(m); err != nil {
+			return err
+		}
+		if s.Habit == Slow && n%slowAfter == slowAfter-1 {
+			time.Sleep(s.between(500*time.Millisecond, 3*time.Second))
+		}
+		if s.Habit == Restless && time.Now().After(left) {
+			return errLeft
+		}
+	}
+}
+
+func (s *Subscriber) take(m clienttest.Message) error {
+	e, err := read(m)
+	if err != nil {
+		return fmt.Errorf("read %q: %w", []byte(m), err)
+	}
+	if e.payment {
+		s.failures = 0
+		s.Track.Saw(e.partition, e.offset, e.print)
+		s.Times.saw(e.partition)
+	}
+	if len(e.cursor) > 0 {
+		s.cursor = string(e.cursor)
+	}
+	return nil
+}
+
+// after decides what follows the end of a stream: where to go on, and how soon.
+func (s *Subscriber) after(err error) time.Duration {
+	s.at = (s.at + 1) % len(s.gateways)
+	switch {
+	case errors.Is(err, errLeft):
+		s.count("left")
+		return s.between(0, 4*time.Second)
+	case errors.Is(err, errSleeps):
+		s.count("slept")
+		return 0
+	case errors.Is(err, errSilent):
+		s.count("silent")
+		return s.backoff()
+	}
+	ended, ok := errors.AsType[*clienttest.EndedError](err)
+	if !ok {
+		s.count("broken")
+		return s.backoff()
+	}
+	return s.told(ended)
+}
+
+// told follows what a gateway has said.
+func (s *Subscriber) told(end *clienttest.EndedError) time.Duration {
+	if cursor := end.End.GetCursor(); cursor != "" {
+		s.cursor = cursor
+	}
+	switch end.Code { //nolint:exhaustive // the others are final
+	case connect.CodeOutOfRange, connect.CodeDataLoss:
+		s.count("gap")
+		for _, g := range end.End.GetGaps() {
+			s.Track.Told(g.GetPartition(), g.GetFrom(), g.GetTo())
+		}
+		if oldest := end.End.GetOldestCursor(); end.Code == connect.CodeOutOfRange && oldest != "" {
+			s.cursor = oldest
+		}
+		return s.backoff()
+	case connect.CodeUnavailable, connect.CodeResourceExhausted, connect.CodeCanceled, connect.CodeUnknown, connect.CodeInternal,
+		connect.CodeDeadlineExceeded:
+		if end.End != nil {
+			s.count("drained")
+			return s.between(0, firstWait) // to another gateway: there is nothing to wait for
+		}
+		s.count(end.Code.String())
+		return s.backoff()
+	default:
+		s.count("refused")
+		s.judge.Refuse(s.Track.Name(), end.Error())
+		return longWait
+	}
+}
+
+// backoff is the pause after a failure, half of it random.
+func (s *Subscriber) backoff() time.Duration {
+	pause := min(longWait, firstWait<<min(s.failures, 10))
+	s.failures++
+	return pause/2 + s.between(0, pause/2)
+}
+
+func (s *Subscriber) between(from, to time.Duration) time.Duration {
+	return from + time.Duration(s.rng.Int64N(int64(to-from)))
+}
+
+// Ends are how streams ended, counted.
+func (s *Subscriber) Ends() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ends := make(map[string]int, len(s.ends))
+	for k, v := range s.ends {
+		ends[k] = v
+	}
+	return ends
+}
+
+func (s *Subscriber) count(end string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ends[end]++
+}
+
+// changes make a transport whose connections can be closed, and which a slow subscriber fills soon.
+func (s *Subscriber) changes(conns *connections) []clienttest.Change {
+	var all []clienttest.Change
+	if s.Habit == Slow {
+		all = append(all, clienttest.SmallBuffers)
+	}
+	return append(all, func(t *http.Transport) {
+		dial := t.DialContext
+		if dial == nil {
+			dial = (&net.Dialer{Timeout: silence}).DialContext
+		}
+		t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dial(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return conns.add(conn)
+		}
+	})
+}
+
+// connections are those of one stream.
+type connections struct {
+	mu     sync.Mutex
+	closed bool
+	open   []net.Conn
+}
+
+func (c *connections) add(conn net.Conn) (net.Conn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		_ = conn.Close()
+		return nil, net.ErrClosed
+	}
+	c.open = append(c.open, conn)
+	return conn, nil
+}
+
+func (c *connections) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for _, conn := range c.open {
+		_ = conn.Close()
+	}
+}
