@@ -13,10 +13,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
-
-	"paystream/chaos/subscriber"
-	"paystream/chaos/world"
 )
 
 func main() {
@@ -29,26 +25,13 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, _ []string, out, _ io.Writer) error {
-	w, err := world.Start(ctx, world.Config{Root: "..", Rate: 1500, Seed: 1, Habits: []subscriber.Habit{subscriber.Steady, subscriber.Slow, subscriber.Restless}}, func(s string) { fmt.Fprintln(out, s) })
+var errFound = errors.New("not all was shown")
+
+// run is the whole program but for its process.
+func run(ctx context.Context, args []string, out, terminal io.Writer) error {
+	o, err := parse(args, terminal)
 	if err != nil {
 		return err
 	}
-	defer w.Close()
-	w.Begin(ctx)
-	for range 6 {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(5 * time.Second):
-		}
-		fmt.Fprintf(out, "%+v waiting %d\n", w.Judge.Figures(), w.Judge.Waiting(nil))
-	}
-	fmt.Fprintln(out, w.End())
-	fmt.Fprintln(out, w.CaughtUp(ctx, 20*time.Second))
-	fmt.Fprintf(out, "%+v\n%+v\n", w.Judge.Figures(), w.Judge.Verdict())
-	for _, s := range w.Subscribers {
-		fmt.Fprintln(out, s.Track.Name(), s.Ends(), s.Times.Longest().Length())
-	}
-	return nil
+	return chaos(ctx, o, out, newProgress(out, terminal))
 }

@@ -149,12 +149,12 @@ func (w *World) subscribe(ctx context.Context, habits []subscriber.Habit) error 
 	for _, g := range w.Gateways {
 		addresses = append(addresses, g.Clients.Address())
 	}
-	for _, p := range clienttest.Protocols() {
-		for _, habit := range habits {
+	for i, p := range clienttest.Protocols() {
+		for k, habit := range habits {
 			n := len(w.Subscribers)
 			s := subscriber.New(subscriber.Config{
 				Name: p.Name + ", " + string(habit), Protocol: p, Habit: habit, Gateways: addresses,
-				First: n, Cursor: cursor, Seed: w.seed + uint64(n), Judge: w.Judge,
+				First: i + k, Cursor: cursor, Seed: w.seed + uint64(n), Judge: w.Judge,
 			})
 			w.Subscribers = append(w.Subscribers, s)
 			w.subscribers.Go(func() { s.Run(ctx) })
