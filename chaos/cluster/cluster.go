@@ -120,8 +120,8 @@ func (c *Cluster) Client() []kgo.Opt {
 // Admin asks and changes what the cluster has.
 func (c *Cluster) Admin() *kadm.Client { return c.admin }
 
-// Proxied are the brokers' addresses as one gateway's links lead to them: where those are to listen, by
-// where they are to lead to.
+// Proxied are the brokers' addresses as one gateway's links lead to them: where each is to lead, by
+// where it is to listen.
 func (c *Cluster) Proxied(view int) map[string]string {
 	links := map[string]string{}
 	for _, n := range c.nodes {

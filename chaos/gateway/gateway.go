@@ -34,7 +34,8 @@ type Config struct {
 	Binary  string
 	Dir     string
 	Network *network.Network
-	Brokers map[string]string // where the links to the brokers listen, by where they lead
+	Brokers map[string]string // links to the brokers: where each is to lead, by where it is to listen
+	Seeds   []string          // brokers that are reached without a link
 	Env     []string
 }
 
@@ -48,7 +49,7 @@ func Start(cfg Config) (*Gateway, error) {
 	if g.Clients, err = cfg.Network.Link(ports[2], g.address); err != nil {
 		return nil, err
 	}
-	var seeds []string
+	seeds := slices.Clone(cfg.Seeds)
 	for listen, upstream := range cfg.Brokers {
 		link, err := cfg.Network.Link(listen, upstream)
 		if err != nil {

@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 
@@ -10,12 +11,24 @@ import (
 	"paystream/chaos/judge"
 )
 
-// record is one to be written.
-type record struct {
-	kind       judge.Kind
-	key, value []byte
-	headers    []kgo.RecordHeader
-	print      uint64
+// Record is one to be written.
+type Record struct {
+	Kind       judge.Kind
+	Key, Value []byte
+	Headers    []kgo.RecordHeader
+	Print      uint64 // of a bad record, of all its bytes
+}
+
+// Samples are the first records of a name, bad ones among them.
+func Samples(name string, n int) iter.Seq[*Record] {
+	return func(yield func(*Record) bool) {
+		r := newRecords(name)
+		for range n {
+			if !yield(r.next(true)) {
+				return
+			}
+		}
+	}
 }
 
 // records makes records, each with a number of its own.
@@ -33,17 +46,17 @@ var (
 )
 
 // next returns a payment, or, where they are wanted, one time in a hundred a bad record or a tombstone.
-func (r *records) next(bad bool) *record {
+func (r *records) next(bad bool) *Record {
 	r.n++
 	if bad && r.n%100 == 0 {
 		r.bad++
 		if r.bad%10 == 0 {
-			return &record{kind: judge.Tombstone, key: []byte(r.id(r.n - 1))}
+			return &Record{Kind: judge.Tombstone, Key: []byte(r.id(r.n - 1))}
 		}
 		return r.spoilt(badKinds[r.bad%len(badKinds)])
 	}
 	id, amount := r.id(r.n), int64(100+r.n)
-	return &record{kind: judge.Payment, key: []byte(id), value: []byte(r.text(id, amount)), print: Print([]byte(id), amount)}
+	return &Record{Kind: judge.Payment, Key: []byte(id), Value: []byte(r.text(id, amount)), Print: Print([]byte(id), amount)}
 }
 
 func (r *records) id(n int) string { return r.name + "-" + strconv.Itoa(n) }
@@ -82,14 +95,14 @@ var badKinds = []string{
 	`{"id":"ID","amount":1,"currency":"USD","note":"LONG"}`,
 }
 
-func (r *records) spoilt(kind string) *record {
+func (r *records) spoilt(kind string) *Record {
 	id := r.id(r.n)
 	value := strings.Replace(kind, "ID", id, 1)
 	value = strings.Replace(value, "LONG", strings.Repeat("x", MaxRecordBytes), 1)
-	out := &record{kind: judge.Bad, key: []byte(id), value: []byte(value)}
+	out := &Record{Kind: judge.Bad, Key: []byte(id), Value: []byte(value)}
 	if r.bad%3 == 0 {
-		out.headers = []kgo.RecordHeader{{Key: "trace", Value: []byte(id)}}
+		out.Headers = []kgo.RecordHeader{{Key: "trace", Value: []byte(id)}}
 	}
-	out.print = Bytes(out.key, out.value, out.headers)
+	out.Print = Bytes(out.Key, out.Value, out.Headers)
 	return out
 }

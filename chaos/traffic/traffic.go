@@ -118,22 +118,22 @@ func (t *Traffic) write(ctx context.Context) error {
 }
 
 // produce blocks only when the client holds as much as it may.
-func (t *Traffic) produce(client *kgo.Client, r *record) {
+func (t *Traffic) produce(client *kgo.Client, r *Record) {
 	// A record that is canceled may be there or not: it is never canceled.
 	client.Produce(context.Background(), t.kafka(r), func(k *kgo.Record, err error) {
 		if err != nil {
 			t.failed.Add(1)
-			t.judge.Stray(judge.Uncertain, r.print)
+			t.judge.Stray(judge.Uncertain, r.Print)
 			return
 		}
 		t.last[k.Partition].Store(time.Now().UnixNano())
-		t.judge.Acknowledged(k.Partition, k.Offset, r.kind, r.print)
+		t.judge.Acknowledged(k.Partition, k.Offset, r.Kind, r.Print)
 	})
 	t.sent.Add(1)
 }
 
-func (t *Traffic) kafka(r *record) *kgo.Record {
-	return &kgo.Record{Topic: t.topic, Key: r.key, Value: r.value, Headers: r.headers}
+func (t *Traffic) kafka(r *Record) *kgo.Record {
+	return &kgo.Record{Topic: t.topic, Key: r.Key, Value: r.Value, Headers: r.Headers}
 }
 
 func (t *Traffic) open(more ...kgo.Opt) (*kgo.Client, error) {

@@ -86,12 +86,12 @@ func (t *Traffic) transaction(client *kgo.Client, records *records, abort bool) 
 // written is what a transaction has written.
 type written struct {
 	mu      sync.Mutex
-	records []*record
+	records []*Record
 	kafka   []*kgo.Record // by record; nil where it failed
 	err     error
 }
 
-func (w *written) add(r *record, k *kgo.Record, err error) {
+func (w *written) add(r *Record, k *kgo.Record, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil {
@@ -126,9 +126,9 @@ func (w *written) tell(t *Traffic, end kgo.TransactionEndTry, err error) {
 	}
 	for i, r := range w.records {
 		if k := w.kafka[i]; k == nil {
-			t.judge.Stray(kind, r.print)
+			t.judge.Stray(kind, r.Print)
 		} else {
-			t.judge.Acknowledged(k.Partition, k.Offset, kind, r.print)
+			t.judge.Acknowledged(k.Partition, k.Offset, kind, r.Print)
 		}
 	}
 }
