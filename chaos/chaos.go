@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"paystream/chaos/fault"
+	"paystream/chaos/recovery"
 	"paystream/chaos/report"
 	"paystream/chaos/subscriber"
 	"paystream/chaos/world"
@@ -18,7 +19,7 @@ const (
 	wanted       = 1_000_000        // acknowledged payments
 	patience     = 60 * time.Second // for all to have what was acknowledged; then it counts as lost
 	leastStorm   = 40 * time.Second // however long the faults alone take
-	afterThought = 10 * time.Second // that a step takes besides its hold, about
+	afterThought = 4 * time.Second  // until all have caught up, about
 )
 
 // chaos runs the faults, judges, and reports.
@@ -64,6 +65,16 @@ func (r *session) all(ctx context.Context) error {
 			return err
 		}
 	}
+	if r.options.recovery {
+		measured, err := recovery.Measure(ctx, r.world, r.progress.begin)
+		if err != nil {
+			return err
+		}
+		r.report.Recovery = measured
+		for _, m := range measured {
+			r.progress.line("%s: %v (%d times)", m.What, m.Spread, m.Times)
+		}
+	}
 	if len(r.options.only) > 0 {
 		return nil
 	}
@@ -103,7 +114,7 @@ func (r *session) row(ctx context.Context, title string, length time.Duration, d
 // storm has everything at once, for as long as is left.
 func (r *session) storm(ctx context.Context) error {
 	length := stormLength(r.options)
-	steps := fault.Storm(r.options.seed, length)
+	steps := fault.Storm(r.options.seed, length, r.options.quick)
 	for _, s := range steps {
 		r.report.Schedule = append(r.report.Schedule, s.String())
 	}
@@ -120,7 +131,8 @@ func (r *session) storm(ctx context.Context) error {
 func stormLength(o options) time.Duration {
 	length := o.length
 	for _, s := range fault.Alone(o.seed, o.quick) {
-		length -= s.Hold + afterThought
+		f, _ := fault.Find(s.Fault)
+		length -= s.Hold + f.Mend + afterThought
 	}
 	return max(leastStorm, length)
 }

@@ -18,6 +18,7 @@ type options struct {
 	length   time.Duration
 	only     []string
 	quick    bool
+	recovery bool
 	rate     int
 	markdown string
 	root     string
@@ -34,6 +35,7 @@ func parse(args []string, help io.Writer) (options, error) {
 	flags.Float64Var(&minutes, "minutes", 15, "how long all takes, about: the storm has what the faults alone leave of it")
 	flags.StringVar(&only, "only", "", "these faults alone, and no storm, comma-separated: "+strings.Join(names(), ", "))
 	flags.BoolVar(&o.quick, "quick", false, "a selection of faults, each short: about 3 minutes")
+	flags.BoolVar(&o.recovery, "recovery", false, "measure recovery times as well, before the storm: 4 minutes more")
 	flags.IntVar(&o.rate, "rate", 1500, "payments a second")
 	flags.StringVar(&o.markdown, "markdown", "", "write the report to this `file` as Markdown")
 	flags.StringVar(&o.root, "root", "..", "where paystream's sources are")

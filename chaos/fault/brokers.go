@@ -9,26 +9,58 @@ import (
 	"paystream/chaos/world"
 )
 
+// Election is what followed the death of a leader.
+type Election struct {
+	Victim       int
+	Partitions   []int32             // those that it led
+	Killed       time.Time           // when it was
+	Elected      time.Time           // when all of them had another leader; zero if that was not seen
+	Acknowledged map[int32]time.Time // the first acknowledgement of each after that
+}
+
 // leaderKill kills the leader of a partition, and says how soon Kafka and the subscribers had recovered.
 func leaderKill(ctx context.Context, w *world.World, s Step) (Outcome, error) {
-	before, err := w.Cluster.Leaders(ctx, world.Topic)
+	e, err := KillLeader(ctx, w, s)
 	if err != nil {
 		return Outcome{}, err
 	}
-	victim := before[s.Which%len(before)]
-	if victim < 1 {
-		return Outcome{Note: "the partition had no leader"}, hold(ctx, s.Hold)
+	if e.Elected.IsZero() {
+		return Outcome{Note: "no new leader was seen"}, nil
 	}
-	var elected time.Time
-	err = w.Cluster.Fail(ctx, victim, false, func() {
-		elected = awaitElection(ctx, w, before, victim)
+	latest := time.Duration(0)
+	for _, one := range w.Steady() {
+		for _, p := range e.Partitions {
+			if span := one.Times.LongestOf(p); span.To.After(e.Elected) {
+				latest = max(latest, span.To.Sub(e.Elected))
+			}
+		}
+	}
+	return Outcome{Note: fmt.Sprintf("broker %d; Kafka's new leaders after %.2f s, all streaming %.2f s later",
+		e.Victim, e.Elected.Sub(e.Killed).Seconds(), latest.Seconds())}, nil
+}
+
+// KillLeader kills the leader of a partition by SIGKILL, and starts it again.
+func KillLeader(ctx context.Context, w *world.World, s Step) (Election, error) {
+	before, err := w.Cluster.Leaders(ctx, world.Topic)
+	if err != nil {
+		return Election{}, err
+	}
+	e := Election{Victim: before[s.Which%len(before)], Acknowledged: map[int32]time.Time{}}
+	if e.Victim < 1 {
+		return e, hold(ctx, s.Hold)
+	}
+	for p, leader := range before {
+		if leader == e.Victim {
+			e.Partitions = append(e.Partitions, int32(p))
+		}
+	}
+	return e, w.Cluster.Fail(ctx, e.Victim, false, func() {
+		e.Killed = time.Now()
+		if e.Elected = awaitElection(ctx, w, before, e.Victim); !e.Elected.IsZero() {
+			e.awaitAcknowledged(ctx, w)
+		}
 		_ = hold(ctx, s.Hold)
 	})
-	out := Outcome{Note: fmt.Sprintf("broker %d, no new leader seen", victim)}
-	if !elected.IsZero() {
-		out.Note = fmt.Sprintf("broker %d; streaming %.2f s after Kafka's new leaders", victim, afterElection(w, before, victim, elected).Seconds())
-	}
-	return out, err
 }
 
 // awaitElection returns when all partitions of a dead broker have another leader.
@@ -42,17 +74,21 @@ func awaitElection(ctx context.Context, w *world.World, before []int, victim int
 	return time.Time{}
 }
 
-// afterElection is how long after an election the last of the steady subscribers had something of each
-// partition that was without a leader.
-func afterElection(w *world.World, before []int, victim int, elected time.Time) (latest time.Duration) {
-	for _, s := range w.Steady() {
-		for p, leader := range before {
-			if span := s.Times.LongestOf(int32(p)); leader == victim && span.To.After(elected) {
-				latest = max(latest, span.To.Sub(elected))
+// awaitAcknowledged notes when each partition takes records again.
+func (e *Election) awaitAcknowledged(ctx context.Context, w *world.World) {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(2 * time.Millisecond) {
+		for _, p := range e.Partitions {
+			if _, ok := e.Acknowledged[p]; ok {
+				continue
+			}
+			if last := w.Traffic.LastAcknowledged(p); last.After(e.Elected) {
+				e.Acknowledged[p] = last
 			}
 		}
+		if len(e.Acknowledged) == len(e.Partitions) {
+			return
+		}
 	}
-	return latest
 }
 
 func rollingRestart(ctx context.Context, w *world.World, s Step) (Outcome, error) {

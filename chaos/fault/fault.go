@@ -18,6 +18,7 @@ type Fault struct {
 	Title string
 	Hold  time.Duration // how long it lasts, alone; in a storm half of it to all of it
 	Quick time.Duration // the same in a quick run; 0 leaves the fault out
+	Mend  time.Duration // how long it takes besides, about
 
 	lane lane
 	run  func(ctx context.Context, w *world.World, s Step) (Outcome, error)
@@ -56,23 +57,23 @@ const (
 func All() []Fault {
 	const s = time.Second
 	return []Fault{
-		{"none", "nothing (the machine's own)", 10 * s, 3 * s, calm, wait},
-		{"gateway-kill", "gateway, kill -9", 5 * s, 2 * s, gateways, gatewayKill},
-		{"gateway-term", "gateway, SIGTERM", 5 * s, 2 * s, gateways, gatewayTerm},
-		{"gateway-freeze", "gateway, SIGSTOP", 30 * s, 6 * s, gateways, gatewayFreeze},
-		{"leader-kill", "a partition's leader, kill -9", 5 * s, 4 * s, brokers, leaderKill},
-		{"rolling-restart", "brokers, restarted in turn", 2 * s, 0, brokers, rollingRestart},
-		{"broker-cut", "network cut, gateway from brokers", 10 * s, 4 * s, links, brokerCut},
-		{"broker-slow", "200 ms latency, gateway to brokers", 15 * s, 0, links, brokerSlow},
-		{"client-cut", "network cut, clients from a gateway", 10 * s, 4 * s, links, clientCut},
-		{"client-slow", "200 ms latency, clients to a gateway", 15 * s, 4 * s, links, clientSlow},
-		{"group-churn", "the group changes every 3 s", 15 * s, 6 * s, topic, groupChurn},
-		{"partitions", "a partition is added", 5 * s, 2 * s, topic, addPartition},
-		{"transactions", "transactions, half of them aborted midway", 15 * s, 4 * s, calm, transactions},
-		{"bad-records", "1 % bad records of every kind", 15 * s, 4 * s, calm, badRecords},
-		{"dead-letters", "the dead-letter topic refuses writes", 15 * s, 0, calm, refuseDeadLetters},
-		{"retention", "retention overtakes a sleeping subscriber", 5 * s, 0, calm, retention},
-		{"recreate", "the topic is deleted and made anew", 5 * s, 0, calm, recreate},
+		{"none", "nothing (the machine's own)", 10 * s, 3 * s, 0, calm, wait},
+		{"gateway-kill", "gateway, kill -9", 5 * s, 2 * s, s, gateways, gatewayKill},
+		{"gateway-term", "gateway, SIGTERM", 5 * s, 2 * s, s, gateways, gatewayTerm},
+		{"gateway-freeze", "gateway, SIGSTOP", 30 * s, 6 * s, 0, gateways, gatewayFreeze},
+		{"leader-kill", "a partition's leader, kill -9", 5 * s, 4 * s, 12 * s, brokers, leaderKill},
+		{"rolling-restart", "brokers, restarted in turn", 2 * s, 0, 45 * s, brokers, rollingRestart},
+		{"broker-cut", "network cut, gateway from brokers", 10 * s, 4 * s, 0, links, brokerCut},
+		{"broker-slow", "200 ms latency, gateway to brokers", 15 * s, 0, 0, links, brokerSlow},
+		{"client-cut", "network cut, clients from a gateway", 10 * s, 4 * s, 0, links, clientCut},
+		{"client-slow", "200 ms latency, clients to a gateway", 15 * s, 4 * s, 0, links, clientSlow},
+		{"group-churn", "the group changes every 3 s", 15 * s, 6 * s, 0, topic, groupChurn},
+		{"partitions", "a partition is added", 5 * s, 2 * s, 0, topic, addPartition},
+		{"transactions", "transactions, half of them aborted midway", 15 * s, 4 * s, 0, calm, transactions},
+		{"bad-records", "1 % bad records of every kind", 15 * s, 4 * s, 0, calm, badRecords},
+		{"dead-letters", "the dead-letter topic refuses writes", 15 * s, 0, 0, calm, refuseDeadLetters},
+		{"retention", "retention overtakes a sleeping subscriber", 5 * s, 0, 10 * s, calm, retention},
+		{"recreate", "the topic is deleted and made anew", 5 * s, 0, 0, calm, recreate},
 	}
 }
 

@@ -32,19 +32,22 @@ func Alone(seed uint64, quick bool, names ...string) []Step {
 
 // Storm returns faults at random over a time: several at once, of those that share something one after
 // the other. The same seed gives the same steps; a longer time only adds to them.
-func Storm(seed uint64, length time.Duration) []Step {
+func Storm(seed uint64, length time.Duration, quick bool) []Step {
 	var steps []Step
 	for i, lane := range []lane{brokers, gateways, links, topic} {
-		steps = append(steps, stormLane(rand.New(rand.NewPCG(seed, uint64(2+i))), lane, length)...)
+		steps = append(steps, stormLane(rand.New(rand.NewPCG(seed, uint64(2+i))), lane, length, quick)...)
 	}
 	slices.SortStableFunc(steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
 	return steps
 }
 
-func stormLane(rng *rand.Rand, of lane, length time.Duration) []Step {
+func stormLane(rng *rand.Rand, of lane, length time.Duration, quick bool) []Step {
 	var faults []Fault
 	for _, f := range All() {
-		if f.lane == of {
+		if quick {
+			f.Hold = f.Quick
+		}
+		if f.lane == of && f.Hold > 0 {
 			faults = append(faults, f)
 		}
 	}
@@ -54,11 +57,11 @@ func stormLane(rng *rand.Rand, of lane, length time.Duration) []Step {
 		f := faults[rng.IntN(len(faults))]
 		hold := f.Hold/2 + time.Duration(rng.Int64N(int64(f.Hold/2)))
 		hold = hold.Round(100 * time.Millisecond)
-		if at+hold > length {
+		if at+hold+f.Mend > length {
 			return steps
 		}
 		steps = append(steps, Step{At: at, Fault: f.Name, Hold: hold, Which: rng.IntN(1000)})
-		at += hold
+		at += hold + f.Mend
 	}
 }
 

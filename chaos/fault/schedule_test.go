@@ -12,7 +12,7 @@ import (
 func TestTheSameSeedGivesTheSameSchedule(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(50) {
-		one, two := fault.Storm(seed, 5*time.Minute), fault.Storm(seed, 5*time.Minute)
+		one, two := fault.Storm(seed, 5*time.Minute, false), fault.Storm(seed, 5*time.Minute, false)
 		if diff := cmp.Diff(one, two); diff != "" {
 			t.Fatalf("seed %d:\n%s", seed, diff)
 		}
@@ -20,7 +20,7 @@ func TestTheSameSeedGivesTheSameSchedule(t *testing.T) {
 			t.Fatalf("seed %d:\n%s", seed, diff)
 		}
 	}
-	if cmp.Equal(fault.Storm(1, 5*time.Minute), fault.Storm(2, 5*time.Minute)) {
+	if cmp.Equal(fault.Storm(1, 5*time.Minute, false), fault.Storm(2, 5*time.Minute, false)) {
 		t.Error("two seeds give one schedule")
 	}
 }
@@ -40,7 +40,7 @@ func TestStormFitsItsTime(t *testing.T) {
 	const length = 4 * time.Minute
 	seen := map[string]bool{}
 	for seed := range uint64(30) {
-		for _, s := range fault.Storm(seed, length) {
+		for _, s := range fault.Storm(seed, length, seed%2 == 0) {
 			if s.At+s.Hold > length || s.Hold <= 0 {
 				t.Errorf("seed %d: %v", seed, s)
 			}

@@ -22,6 +22,7 @@ func (r *Report) Markdown(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "| dead letters | %s | |\n\n", r.DeadLetters)
 	r.rows(&b)
+	r.recovery(&b)
 	r.findings(&b)
 	r.totals(&b)
 	b.WriteString("## The storm's schedule\n\n```\n" + strings.Join(r.Schedule, "\n") + "\n```\n")
@@ -62,6 +63,22 @@ func (r *Report) rows(b *strings.Builder) {
 		f := row.Figures
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", row.Title, seconds(row.Hold), count(f.Payments), count(f.Delivered),
 			count(f.Repeats), count(f.Gaps), row.Silence, seconds(row.CaughtUp), count(f.Findings), row.Note)
+	}
+	b.WriteString("\n")
+}
+
+func (r *Report) recovery(b *strings.Builder) {
+	if len(r.Recovery) == 0 {
+		return
+	}
+	b.WriteString("## Recovery\n\nOne fault at a time, while payments come: median, 99th percentile, longest. A subscriber's silence " +
+		"begins with the last payment before the fault.\n\n| | times | | wanted | |\n|---|---:|---:|---|---|\n")
+	for _, m := range r.Recovery {
+		met := ""
+		if m.Target != "" {
+			met = yes(m.Met)
+		}
+		fmt.Fprintf(b, "| %s | %d | %s | %s | %s |\n", m.What, m.Times, m.Spread, m.Target, met)
 	}
 	b.WriteString("\n")
 }

@@ -20,6 +20,15 @@ type Row struct {
 	NotRun   string // why; empty where it was run
 }
 
+// Recovery is how soon something had recovered.
+type Recovery struct {
+	What   string
+	Times  int // how often it was measured
+	Spread Spread
+	Target string // empty where there is none
+	Met    bool
+}
+
 // Report is a whole run.
 type Report struct {
 	Seed     uint64
@@ -28,6 +37,7 @@ type Report struct {
 	Machine  Machine
 	Took     time.Duration
 	Rows     []Row
+	Recovery []Recovery
 	Schedule []string // of the storm
 	Figures  judge.Figures
 	Verdict  judge.Verdict
@@ -98,6 +108,11 @@ func (r *Report) Claims() []Claim {
 		none("every gap told", judge.UntoldGap),
 		none("no gap told of what Kafka still has", judge.NeedlessGap),
 		none("no subscriber refused for good", judge.Refused),
+	}
+	for _, m := range r.Recovery {
+		if m.Target != "" {
+			claims = append(claims, Claim{m.What + ": " + m.Target, m.Met, m.Spread.String()})
+		}
 	}
 	if !r.Quick {
 		claims = append([]Claim{{"at least " + count(r.Wanted) + " payments acknowledged", r.Figures.Payments >= r.Wanted, count(r.Figures.Payments)}}, claims...)

@@ -48,13 +48,17 @@ type Subscriber struct {
 	Times    Times
 
 	gateways []string
-	at       int // which of them
+	at, step int // which of them, and how far it is to the next
 	rng      *rand.Rand
 	judge    *judge.Judge
 	cursor   string
 	failures int // since the last event
 
+	newcomer bool // and has no cursor yet
+
 	mu    sync.Mutex
+	where int       // the gateway of the present stream, or of the last
+	since time.Time // when that stream was opened
 	ends  map[string]int
 	sleep bool
 	awake chan struct{} // closed when a sleep ends
@@ -68,19 +72,30 @@ type Config struct {
 	Habit    Habit
 	Gateways []string
 	First    int    // with which of them to begin
-	Cursor   string // where to begin: before the first record
+	Turn     int    // in which order to try the others: subscribers of one gateway go on at several
+	Cursor   string // where to begin: before the first record; without one, it begins with what comes
 	Seed     uint64
 	Judge    *judge.Judge
 }
 
 // New returns a subscriber that does not run yet.
 func New(cfg Config) *Subscriber {
-	return &Subscriber{
-		Protocol: cfg.Protocol, Habit: cfg.Habit, Track: cfg.Judge.Subscriber(cfg.Name), judge: cfg.Judge,
-		gateways: cfg.Gateways, at: cfg.First % len(cfg.Gateways), cursor: cfg.Cursor,
+	s := &Subscriber{
+		Protocol: cfg.Protocol, Habit: cfg.Habit, judge: cfg.Judge,
+		gateways: cfg.Gateways, at: cfg.First % len(cfg.Gateways), cursor: cfg.Cursor, newcomer: cfg.Cursor == "",
 		rng:  rand.New(rand.NewPCG(cfg.Seed, 1)),
 		ends: map[string]int{}, awake: make(chan struct{}),
 	}
+	if s.newcomer {
+		s.Track = cfg.Judge.Newcomer(cfg.Name)
+	} else {
+		s.Track = cfg.Judge.Subscriber(cfg.Name)
+	}
+	s.step = 1
+	if cfg.Turn%2 == 1 {
+		s.step = len(cfg.Gateways) - 1
+	}
+	return s
 }
 
 // Run subscribes until ctx is done.
@@ -122,13 +137,36 @@ func (s *Subscriber) stream(ctx context.Context) (err error) {
 		}
 	}()
 	s.Track.Connected()
-	stream, err := client.Open(ctx, &paymentpb.StreamPaymentsRequest{Cursor: s.cursor, Heartbeat: durationpb.New(heartbeat)})
+	req := &paymentpb.StreamPaymentsRequest{Cursor: s.cursor, Heartbeat: durationpb.New(heartbeat)}
+	if s.newcomer {
+		req.Start = paymentpb.StreamStart_START_NEW_ONLY
+	}
+	stream, err := client.Open(ctx, req)
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
-	s.count("streams")
+	s.opened(stream.FirstCursor())
 	return s.read(stream, watchdog)
+}
+
+// opened notes that a stream has begun, whose first cursor is what a newcomer goes on from.
+func (s *Subscriber) opened(first string) {
+	if s.newcomer && first != "" {
+		s.cursor, s.newcomer = first, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.where, s.since = s.at, time.Now()
+	s.ends["streams"]++
+}
+
+// Stream is the gateway of the present stream, or of the last one, and when that was opened: never, if
+// it is zero.
+func (s *Subscriber) Stream() (gateway int, since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.where, s.since
 }
 
 // read reads until the stream ends or the subscriber's habit ends it. Only waiting counts for the watchdog.
@@ -171,7 +209,7 @@ func (s *Subscriber) take(m clienttest.Message) error {
 
 // after decides what follows the end of a stream: where to go on, and how soon.
 func (s *Subscriber) after(err error) time.Duration {
-	s.at = (s.at + 1) % len(s.gateways)
+	s.at = (s.at + s.step) % len(s.gateways)
 	switch {
 	case errors.Is(err, errLeft):
 		s.count("left")
@@ -210,7 +248,7 @@ func (s *Subscriber) told(end *clienttest.EndedError) time.Duration {
 		connect.CodeDeadlineExceeded:
 		if end.End != nil {
 			s.count("drained")
-			return s.between(0, firstWait) // to another gateway: there is nothing to wait for
+			return end.After // so that not all come at once
 		}
 		s.count(end.Code.String())
 		return s.backoff()

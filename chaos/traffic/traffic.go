@@ -25,8 +25,8 @@ type Traffic struct {
 	topic  string
 	client []kgo.Opt
 	judge  *judge.Judge
-	rate   int // payments a second
 
+	rate         atomic.Int64 // payments a second
 	paused       atomic.Bool
 	bad          atomic.Bool
 	transactions atomic.Bool
@@ -47,7 +47,9 @@ const mostPartitions = 64
 
 // New returns a traffic of good payments alone.
 func New(cfg Config) *Traffic {
-	return &Traffic{topic: cfg.Topic, client: cfg.Client, judge: cfg.Judge, rate: cfg.Rate, last: make([]atomic.Int64, mostPartitions)}
+	t := &Traffic{topic: cfg.Topic, client: cfg.Client, judge: cfg.Judge, last: make([]atomic.Int64, mostPartitions)}
+	t.Rate(cfg.Rate)
+	return t
 }
 
 // Bad switches bad records and tombstones on or off: one of a hundred records.
@@ -56,6 +58,9 @@ func (t *Traffic) Bad(on bool) { t.bad.Store(on) }
 // Transactions switches on or off that a part of the payments is written in transactions, of which
 // every other is aborted.
 func (t *Traffic) Transactions(on bool) { t.transactions.Store(on) }
+
+// Rate sets how many payments a second are written.
+func (t *Traffic) Rate(perSecond int) { t.rate.Store(int64(perSecond)) }
 
 // Pause stops or resumes writing.
 func (t *Traffic) Pause(on bool) { t.paused.Store(on) }
@@ -94,7 +99,7 @@ func (t *Traffic) write(ctx context.Context) error {
 	records := newRecords("pay")
 	begin, tick := time.Now(), time.NewTicker(step)
 	defer tick.Stop()
-	for n := 0; ; {
+	for n, rate := 0, t.rate.Load(); ; {
 		select {
 		case <-ctx.Done():
 			flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushPatience)
@@ -105,9 +110,10 @@ func (t *Traffic) write(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		due := int(time.Since(begin).Seconds()*float64(t.rate)) - n
-		if t.paused.Load() || due > 2*t.rate { // what was due while Kafka took nothing is not made up for
-			begin, n = time.Now(), 0
+		due := int(time.Since(begin).Seconds()*float64(rate)) - n
+		// What was due while Kafka took nothing is not made up for.
+		if now := t.rate.Load(); t.paused.Load() || now != rate || due > 2*int(rate) {
+			begin, n, rate = time.Now(), 0, now
 			continue
 		}
 		for range due {

@@ -46,6 +46,7 @@ type World struct {
 	Traffic     *traffic.Traffic
 	Subscribers []*subscriber.Subscriber
 	Judge       *judge.Judge
+	Rate        int // payments a second
 
 	network *network.Network
 	dir     string
@@ -67,7 +68,7 @@ type Config struct {
 
 // Start starts everything but the traffic.
 func Start(ctx context.Context, cfg Config, tell func(string)) (_ *World, err error) {
-	w := &World{Judge: judge.New(), network: network.New(), seed: cfg.Seed}
+	w := &World{Judge: judge.New(), Rate: cfg.Rate, network: network.New(), seed: cfg.Seed}
 	defer func() {
 		if err != nil {
 			w.Close()
@@ -145,22 +146,27 @@ func (w *World) subscribe(ctx context.Context, habits []subscriber.Habit) error 
 		return fmt.Errorf("ask for the first cursor: %w", err)
 	}
 	ctx, w.stopSubscribers = context.WithCancel(context.WithoutCancel(ctx))
-	var addresses []string
-	for _, g := range w.Gateways {
-		addresses = append(addresses, g.Clients.Address())
-	}
 	for i, p := range clienttest.Protocols() {
 		for k, habit := range habits {
 			n := len(w.Subscribers)
 			s := subscriber.New(subscriber.Config{
-				Name: p.Name + ", " + string(habit), Protocol: p, Habit: habit, Gateways: addresses,
-				First: i + k, Cursor: cursor, Seed: w.seed + uint64(n), Judge: w.Judge,
+				Name: p.Name + ", " + string(habit), Protocol: p, Habit: habit, Gateways: w.Addresses(),
+				First: i + k, Turn: i, Cursor: cursor, Seed: w.seed + uint64(n), Judge: w.Judge,
 			})
 			w.Subscribers = append(w.Subscribers, s)
 			w.subscribers.Go(func() { s.Run(ctx) })
 		}
 	}
 	return nil
+}
+
+// Addresses are where subscribers reach the gateways.
+func (w *World) Addresses() []string {
+	var addresses []string
+	for _, g := range w.Gateways {
+		addresses = append(addresses, g.Clients.Address())
+	}
+	return addresses
 }
 
 // beginning is the cursor before the first record.

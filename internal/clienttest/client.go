@@ -49,6 +49,7 @@ type EndedError struct {
 	Message string
 	End     *paymentpb.StreamEnd // nil where there was none
 	Retry   bool                 // whether there was a delay to retry after
+	After   time.Duration        // that delay
 }
 
 func (e *EndedError) Error() string { return fmt.Sprintf("%v: %s %v", e.Code, e.Message, e.End) }

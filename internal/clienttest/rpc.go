@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
@@ -122,7 +123,10 @@ func rpcEnded(err error) error {
 func (e *EndedError) add(kind string, detail []byte) error {
 	switch kind {
 	case "google.rpc.RetryInfo":
-		e.Retry = true
+		var retry errdetails.RetryInfo
+		err := proto.Unmarshal(detail, &retry)
+		e.Retry, e.After = true, retry.GetRetryDelay().AsDuration()
+		return err
 	case "payment.StreamEnd":
 		e.End = &paymentpb.StreamEnd{}
 		return proto.Unmarshal(detail, e.End)
