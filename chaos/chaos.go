@@ -26,7 +26,7 @@ const (
 func chaos(ctx context.Context, o options, out io.Writer, p *progress) error {
 	defer p.clear()
 	begin := time.Now()
-	p.line("seed %d", o.seed)
+	p.linef("seed %d", o.seed)
 	w, err := world.Start(ctx, world.Config{
 		Root: o.root, Binary: o.binary, Rate: o.rate, Seed: o.seed,
 		Habits: []subscriber.Habit{subscriber.Steady, subscriber.Slow, subscriber.Restless},
@@ -72,7 +72,7 @@ func (r *session) all(ctx context.Context) error {
 		}
 		r.report.Recovery = measured
 		for _, m := range measured {
-			r.progress.line("%s: %v (%d times)", m.What, m.Spread, m.Times)
+			r.progress.linef("%s: %v (%d times)", m.What, m.Spread, m.Times)
 		}
 	}
 	if len(r.options.only) > 0 {

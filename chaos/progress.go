@@ -31,8 +31,8 @@ func newProgress(out, terminal io.Writer) *progress {
 	return p
 }
 
-// line prints a line that stays.
-func (p *progress) line(format string, args ...any) {
+// linef prints a line that stays.
+func (p *progress) linef(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.erase()
@@ -74,10 +74,10 @@ func (p *progress) begin(what string) {
 // row prints what a step has shown.
 func (p *progress) row(r report.Row) {
 	if r.NotRun != "" {
-		p.line("%-42s not run: %s", r.Title, r.NotRun)
+		p.linef("%-42s not run: %s", r.Title, r.NotRun)
 		return
 	}
-	p.line("%-42s silence %v, caught up after %.1f s, %d repeats, %d gaps, %d findings; %s",
+	p.linef("%-42s silence %v, caught up after %.1f s, %d repeats, %d gaps, %d findings; %s",
 		r.Title, r.Silence, r.CaughtUp.Seconds(), r.Figures.Repeats, r.Figures.Gaps, r.Figures.Findings, r.Note)
 }
 

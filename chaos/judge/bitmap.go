@@ -3,7 +3,7 @@ package judge
 import "math/bits"
 
 // bitmap is a set of offsets.
-type bitmap []uint64
+type bitmap []uint64 //nolint:recvcheck // it grows where it is set, and is read by value
 
 func (b *bitmap) set(i int64) {
 	for int64(len(*b)) <= i/64 {

@@ -12,6 +12,7 @@ package judge
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -80,14 +81,14 @@ func New() *Judge {
 	return &Judge{ledger: ledger{strays: map[uint64]Kind{}}}
 }
 
-// Acknowledged notes a record that Kafka has. print identifies its content; of a bad record it is made
+// Acknowledged notes a record that Kafka has. sum identifies its content; of a bad record it is made
 // of all bytes, and may be 0 otherwise.
-func (j *Judge) Acknowledged(partition int32, offset int64, kind Kind, print uint64) {
-	j.ledger.add(partition, offset, kind, print)
+func (j *Judge) Acknowledged(partition int32, offset int64, kind Kind, sum uint64) {
+	j.ledger.add(partition, offset, kind, sum)
 }
 
 // Stray notes a record whose offset is not known: nobody may see an Aborted one, anybody an Uncertain one.
-func (j *Judge) Stray(kind Kind, print uint64) { j.ledger.stray(kind, print) }
+func (j *Judge) Stray(kind Kind, sum uint64) { j.ledger.stray(kind, sum) }
 
 // Gone notes, before it is done, that Kafka is made to forget what is before an offset.
 func (j *Judge) Gone(partition int32, before int64) { j.ledger.forget(partition, before) }
@@ -174,7 +175,7 @@ func (j *Judge) Verdict() Verdict {
 func (j *Judge) all() []*Track {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.tracks[:len(j.tracks):len(j.tracks)]
+	return slices.Clip(j.tracks)
 }
 
 func (j *Judge) find(f Finding) {

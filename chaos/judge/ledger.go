@@ -2,28 +2,28 @@ package judge
 
 import "sync"
 
-// printBits are those of a print that are kept; the kind stands above them.
+// printBits are those of a sum that are kept; the kind stands above them.
 const printBits = 61
 
-// record is what is known of an offset: a kind and a print.
+// record is what is known of an offset: a kind and a sum of the content.
 type record uint64
 
-func newRecord(kind Kind, print uint64) record {
-	return record(uint64(kind)<<printBits | print&(1<<printBits-1))
+func newRecord(kind Kind, sum uint64) record {
+	return record(uint64(kind)<<printBits | sum&(1<<printBits-1))
 }
 
 func (r record) kind() Kind { return Kind(r >> printBits) }
 
-func (r record) is(print uint64) bool { return uint64(r)<<(64-printBits) == print<<(64-printBits) }
+func (r record) is(sum uint64) bool { return uint64(r)<<(64-printBits) == sum<<(64-printBits) }
 
-// print is the part of it that is kept.
-func (r record) print() uint64 { return uint64(r) & (1<<printBits - 1) }
+// sum is the part of it that is kept.
+func (r record) sum() uint64 { return uint64(r) & (1<<printBits - 1) }
 
 // ledger is what Kafka has.
 type ledger struct {
 	mu     sync.RWMutex
 	parts  []column
-	strays map[uint64]Kind // by print
+	strays map[uint64]Kind // by sum
 	counts [Uncertain + 1]int64
 }
 
@@ -41,24 +41,24 @@ func (l *ledger) column(partition int32) *column {
 	return &l.parts[partition]
 }
 
-func (l *ledger) add(partition int32, offset int64, kind Kind, print uint64) {
+func (l *ledger) add(partition int32, offset int64, kind Kind, sum uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.column(partition)
 	for int64(len(c.records)) <= offset {
 		c.records = append(c.records, 0)
 	}
-	c.records[offset] = newRecord(kind, print)
+	c.records[offset] = newRecord(kind, sum)
 	if kind == Payment {
 		c.payments.set(offset)
 	}
 	l.counts[kind]++
 }
 
-func (l *ledger) stray(kind Kind, print uint64) {
+func (l *ledger) stray(kind Kind, sum uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.strays[newRecord(0, print).print()] = kind
+	l.strays[newRecord(0, sum).sum()] = kind
 }
 
 func (l *ledger) forget(partition int32, before int64) {
@@ -68,8 +68,8 @@ func (l *ledger) forget(partition int32, before int64) {
 	c.gone = max(c.gone, before)
 }
 
-// look returns what is known of an offset, or of a print where the offset is not known.
-func (l *ledger) look(partition int32, offset int64, print uint64) record {
+// look returns what is known of an offset, or of a sum where the offset is not known.
+func (l *ledger) look(partition int32, offset int64, sum uint64) record {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if int(partition) < len(l.parts) && offset < int64(len(l.parts[partition].records)) {
@@ -77,8 +77,8 @@ func (l *ledger) look(partition int32, offset int64, print uint64) record {
 			return r
 		}
 	}
-	if kind, ok := l.strays[newRecord(0, print).print()]; ok {
-		return newRecord(kind, print)
+	if kind, ok := l.strays[newRecord(0, sum).sum()]; ok {
+		return newRecord(kind, sum)
 	}
 	return 0
 }

@@ -34,7 +34,7 @@ type trackColumn struct {
 type sighting struct {
 	partition int32
 	offset    int64
-	print     uint64
+	sum       uint64
 }
 
 // Name is the subscriber's.
@@ -65,9 +65,9 @@ func (t *Track) Left() {
 
 // Saw notes a payment as it came. It reports whether the client's rule keeps it: whether its offset is
 // above the last seen of its partition.
-func (t *Track) Saw(partition int32, offset int64, print uint64) bool {
+func (t *Track) Saw(partition int32, offset int64, sum uint64) bool {
 	t.mu.Lock()
-	found, fresh := t.saw(partition, offset, print)
+	found, fresh := t.saw(partition, offset, sum)
 	t.mu.Unlock()
 	if found.Fault != "" {
 		t.judge.find(found)
@@ -75,7 +75,7 @@ func (t *Track) Saw(partition int32, offset int64, print uint64) bool {
 	return fresh
 }
 
-func (t *Track) saw(partition int32, offset int64, print uint64) (found Finding, fresh bool) {
+func (t *Track) saw(partition int32, offset int64, sum uint64) (found Finding, fresh bool) {
 	c := t.column(partition)
 	fault := Fault("")
 	if offset < c.inRound {
@@ -94,13 +94,13 @@ func (t *Track) saw(partition int32, offset int64, print uint64) (found Finding,
 	c.last = offset
 	c.seen.set(offset)
 	t.delivered++
-	record := t.judge.ledger.look(partition, offset, print)
+	record := t.judge.ledger.look(partition, offset, sum)
 	if record == 0 {
-		t.pending = append(t.pending, sighting{partition, offset, print})
+		t.pending = append(t.pending, sighting{partition, offset, sum})
 		if len(t.pending) >= 1<<14 {
 			t.settle()
 		}
-	} else if wrong := judged(record, print); wrong != "" {
+	} else if wrong := judged(record, sum); wrong != "" {
 		fault = wrong
 	}
 	return t.finding(fault, partition, offset), true
@@ -111,7 +111,7 @@ func (t *Track) saw(partition int32, offset int64, print uint64) (found Finding,
 func (t *Track) settle() {
 	kept := t.pending[:0]
 	for _, s := range t.pending {
-		if r := t.judge.ledger.look(s.partition, s.offset, s.print); r == 0 || judged(r, s.print) != "" {
+		if r := t.judge.ledger.look(s.partition, s.offset, s.sum); r == 0 || judged(r, s.sum) != "" {
 			kept = append(kept, s)
 		}
 	}
@@ -123,10 +123,10 @@ func (t *Track) finding(fault Fault, partition int32, offset int64) Finding {
 }
 
 // judged says what is wrong with having seen a record.
-func judged(r record, print uint64) Fault {
+func judged(r record, sum uint64) Fault {
 	switch r.kind() {
 	case Payment, Uncertain:
-		if !r.is(print) {
+		if !r.is(sum) {
 			return Altered
 		}
 		return ""
@@ -224,7 +224,7 @@ func (t *Track) verdict(f *findings) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, s := range t.pending {
-		if fault := judged(t.judge.ledger.look(s.partition, s.offset, s.print), s.print); fault != "" {
+		if fault := judged(t.judge.ledger.look(s.partition, s.offset, s.sum), s.sum); fault != "" {
 			f.add(t.finding(fault, s.partition, s.offset))
 		}
 	}

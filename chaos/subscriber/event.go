@@ -73,7 +73,7 @@ func fields(b []byte, each func(field protowire.Number, number uint64, text []by
 		b = b[n:]
 		var number uint64
 		var text []byte
-		switch kind { //nolint:exhaustive // what the events do not have is passed over
+		switch kind {
 		case protowire.VarintType:
 			number, n = protowire.ConsumeVarint(b)
 		case protowire.BytesType:

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -234,7 +235,7 @@ func (s *Subscriber) told(end *clienttest.EndedError) time.Duration {
 	if cursor := end.End.GetCursor(); cursor != "" {
 		s.cursor = cursor
 	}
-	switch end.Code { //nolint:exhaustive // the others are final
+	switch end.Code {
 	case connect.CodeOutOfRange, connect.CodeDataLoss:
 		s.count("gap")
 		for _, g := range end.End.GetGaps() {
@@ -274,11 +275,7 @@ func (s *Subscriber) between(from, to time.Duration) time.Duration {
 func (s *Subscriber) Ends() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ends := make(map[string]int, len(s.ends))
-	for k, v := range s.ends {
-		ends[k] = v
-	}
-	return ends
+	return maps.Clone(s.ends)
 }
 
 func (s *Subscriber) count(end string) {
