@@ -144,6 +144,9 @@ func (r *session) finish(ctx context.Context) error {
 		return err
 	}
 	r.world.CaughtUp(ctx, patience)
+	if err := r.deadLetters(ctx); err != nil {
+		return err
+	}
 	r.report.Figures, r.report.Verdict = r.world.Judge.Figures(), r.world.Judge.Verdict()
 	r.report.Failed = r.world.Traffic.Failed()
 	r.report.Took = time.Since(r.begin)
@@ -158,14 +161,30 @@ func (r *session) finish(ctx context.Context) error {
 			len(r.world.Subscribers), len(r.world.Steady())),
 		fmt.Sprintf("%d payments a second, acks from all, idempotent; %d partitions to begin with", r.options.rate, world.Partitions),
 	}
+	return nil
+}
+
+// deadLetters has the judge see what is in the dead-letter topic, where the gateways keep one.
+func (r *session) deadLetters(ctx context.Context) error {
+	if r.world.Judge.Figures().Bad == 0 {
+		r.report.DeadLetters = "**not run**: there were no bad records"
+		return nil
+	}
 	there, err := r.world.HasDeadLetters(ctx)
 	if err != nil {
 		return err
 	}
-	r.report.DeadLetters = "**not run**: the gateways of this version keep none"
-	if there {
-		r.report.DeadLetters = "**not run**: they are there, and this harness does not read them yet"
+	if !there {
+		r.report.DeadLetters = "**not run**: the gateways of this version keep none"
+		return nil
 	}
+	r.report.DeadLettersRead = true
+	r.world.Judge.ExpectDeadLetters()
+	if err := r.world.ReadDeadLetters(ctx, patience); err != nil {
+		return err
+	}
+	records, repeats := r.world.Judge.DeadLetters()
+	r.report.DeadLetters = fmt.Sprintf("%d bad records have one, of %d; %d repeats", records, r.world.Judge.Figures().Bad, repeats)
 	return nil
 }
 

@@ -74,6 +74,7 @@ type Judge struct {
 	mu       sync.Mutex // guards what follows; taken before a track's, never behind
 	tracks   []*Track
 	findings findings
+	dead     deadLetters
 }
 
 // New returns a judge who has heard nothing.
@@ -169,6 +170,7 @@ func (j *Judge) Verdict() Verdict {
 	for _, t := range tracks {
 		t.verdict(&f)
 	}
+	j.missingLetters(&f)
 	return Verdict{Counts: f.counts, Examples: f.examples}
 }
 

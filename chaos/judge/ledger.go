@@ -72,7 +72,7 @@ func (l *ledger) forget(partition int32, before int64) {
 func (l *ledger) look(partition int32, offset int64, sum uint64) record {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	if int(partition) < len(l.parts) && offset < int64(len(l.parts[partition].records)) {
+	if int(partition) < len(l.parts) && offset >= 0 && offset < int64(len(l.parts[partition].records)) {
 		if r := l.parts[partition].records[offset]; r != 0 {
 			return r
 		}

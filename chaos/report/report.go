@@ -45,7 +45,8 @@ type Report struct {
 	Ends     map[string]int
 	Settings []string
 	// DeadLetters says what was found in the dead-letter topic, or why nothing was looked for.
-	DeadLetters string
+	DeadLetters     string
+	DeadLettersRead bool
 }
 
 // Machine is what it ran on.
@@ -91,23 +92,29 @@ type Claim struct {
 
 // Claims are what the run was to show, and whether it did.
 func (r *Report) Claims() []Claim {
-	none := func(text string, faults ...judge.Fault) Claim {
+	// Of what there was none of, nothing was shown: the detail says of how many.
+	none := func(text string, of string, faults ...judge.Fault) Claim {
 		n := int64(0)
 		for _, f := range faults {
 			n += r.Verdict.Counts[f]
 		}
-		return Claim{text, n == 0, count(n)}
+		return Claim{text, n == 0, count(n) + of}
 	}
+	deliveries := " of " + count(r.Figures.Delivered) + " deliveries"
 	claims := []Claim{
-		none("no payment lost", judge.Lost),
-		none("none out of order within a partition", judge.OutOfOrder),
-		none("none twice in one stream", judge.Duplicate),
-		none("each with the content that Kafka has at its offset", judge.Altered, judge.NeverSent),
-		none("nothing of an aborted transaction", judge.AbortedShown),
-		none("no bad record and no tombstone shown", judge.BadShown),
-		none("every gap told", judge.UntoldGap),
-		none("no gap told of what Kafka still has", judge.NeedlessGap),
-		none("no subscriber refused for good", judge.Refused),
+		none("no payment lost", deliveries, judge.Lost),
+		none("none out of order within a partition", deliveries, judge.OutOfOrder),
+		none("none twice in one stream", deliveries, judge.Duplicate),
+		none("each with the content that Kafka has at its offset", deliveries, judge.Altered, judge.NeverSent),
+		none("nothing of an aborted transaction", " of "+count(r.Figures.Aborted)+" records", judge.AbortedShown),
+		none("no bad record and no tombstone shown", " of "+count(r.Figures.Bad+r.Figures.Tombstones)+" records", judge.BadShown),
+		none("every gap told", "; "+count(r.Figures.Gaps)+" were told", judge.UntoldGap),
+		none("no gap told of what Kafka still has", "", judge.NeedlessGap),
+		none("no subscriber refused for good", "", judge.Refused),
+	}
+	if r.DeadLettersRead {
+		claims = append(claims, none("every bad record in the dead letters, with identical bytes", " of "+count(r.Figures.Bad)+" records",
+			judge.NotDeadLettered, judge.DeadAltered, judge.DeadWrongly))
 	}
 	for _, m := range r.Recovery {
 		if m.Target != "" {
