@@ -26,7 +26,6 @@ const (
 func chaos(ctx context.Context, o options, out io.Writer, p *progress) error {
 	defer p.clear()
 	begin := time.Now()
-	p.linef("seed %d", o.seed)
 	w, err := world.Start(ctx, world.Config{
 		Root: o.root, Binary: o.binary, Rate: o.rate, Seed: o.seed,
 		Habits: []subscriber.Habit{subscriber.Steady, subscriber.Slow, subscriber.Restless},
@@ -133,6 +132,9 @@ func stormLength(o options) time.Duration {
 	for _, s := range fault.Alone(o.seed, o.quick) {
 		f, _ := fault.Find(s.Fault)
 		length -= s.Hold + f.Mend + afterThought
+	}
+	if o.recovery {
+		length -= recovery.Length
 	}
 	return max(leastStorm, length)
 }

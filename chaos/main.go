@@ -33,5 +33,10 @@ func run(ctx context.Context, args []string, out, terminal io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return chaos(ctx, o, out, newProgress(out, terminal))
+	p := newProgress(out, terminal)
+	p.linef("seed %d", o.seed)
+	if o.soak > 0 {
+		return soakRun(ctx, o, out, p)
+	}
+	return chaos(ctx, o, out, p)
 }

@@ -21,6 +21,8 @@ type options struct {
 	recovery bool
 	rate     int
 	markdown string
+	soak     time.Duration
+	crowd    int
 	root     string
 	binary   string
 }
@@ -35,8 +37,10 @@ func parse(args []string, help io.Writer) (options, error) {
 	flags.Float64Var(&minutes, "minutes", 15, "how long all takes, about: the storm has what the faults alone leave of it")
 	flags.StringVar(&only, "only", "", "these faults alone, and no storm, comma-separated: "+strings.Join(names(), ", "))
 	flags.BoolVar(&o.quick, "quick", false, "a selection of faults, each short: about 3 minutes")
-	flags.BoolVar(&o.recovery, "recovery", false, "measure recovery times as well, before the storm: 4 minutes more")
+	flags.BoolVar(&o.recovery, "recovery", false, "measure recovery times also where -quick or -only would leave them out")
 	flags.IntVar(&o.rate, "rate", 1500, "payments a second")
+	flags.DurationVar(&o.soak, "soak", 0, "no faults: have a crowd come and go for so long, and write how the gateways grow")
+	flags.IntVar(&o.crowd, "crowd", 500, "how many subscribers a soak has")
 	flags.StringVar(&o.markdown, "markdown", "", "write the report to this `file` as Markdown")
 	flags.StringVar(&o.root, "root", "..", "where paystream's sources are")
 	flags.StringVar(&o.binary, "paystream", "", "use this `binary`, in place of one built from the sources")
@@ -59,6 +63,7 @@ func parse(args []string, help io.Writer) (options, error) {
 	if only != "" {
 		o.only = strings.Split(only, ",")
 	}
+	o.recovery = o.recovery || !o.quick && only == ""
 	for _, name := range o.only {
 		if _, ok := fault.Find(name); !ok {
 			return o, fmt.Errorf("-only: there is no fault %q; there are %s", name, strings.Join(names(), ", "))

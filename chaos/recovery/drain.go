@@ -55,7 +55,7 @@ func drained(ctx context.Context, w *world.World, tell func(string)) (_ []report
 			Target: "within DRAIN_TIMEOUT, 10 s", Met: took < drainTimeout,
 		},
 		{
-			What: "SIGTERM -> a subscriber has a stream again", Times: len(after), Spread: report.SpreadOf(after),
+			What: "SIGTERM -> a subscriber asks for the stream that it goes on with", Times: len(after), Spread: report.SpreadOf(after),
 			Target: fmt.Sprintf("not more than 10 %% in any 50 ms: %.1f %%", 100*densest), Met: densest <= 0.1,
 		},
 	}, err
@@ -84,7 +84,7 @@ func gather(ctx context.Context, w *world.World) (subscribers []*subscriber.Subs
 	}
 }
 
-// await waits until each has a stream that was opened after a time.
+// await waits until each has a stream that was asked for after a time.
 func await(ctx context.Context, subscribers []*subscriber.Subscriber, after time.Time) error {
 	for end := time.Now().Add(joinPatience); ; time.Sleep(50 * time.Millisecond) {
 		missing := 0

@@ -17,6 +17,9 @@ const (
 	settle       = 1500 * time.Millisecond // until all stream again
 )
 
+// Length is how long Measure takes, about.
+const Length = 210 * time.Second
+
 // Measure does all of it.
 func Measure(ctx context.Context, w *world.World, tell func(string)) ([]report.Recovery, error) {
 	kills, err := gatewayKilled(ctx, w, tell)

@@ -59,7 +59,7 @@ type Subscriber struct {
 
 	mu    sync.Mutex
 	where int       // the gateway of the present stream, or of the last
-	since time.Time // when that stream was opened
+	since time.Time // when that stream was asked for
 	ends  map[string]int
 	sleep bool
 	awake chan struct{} // closed when a sleep ends
@@ -142,28 +142,29 @@ func (s *Subscriber) stream(ctx context.Context) (err error) {
 	if s.newcomer {
 		req.Start = paymentpb.StreamStart_START_NEW_ONLY
 	}
+	asked := time.Now()
 	stream, err := client.Open(ctx, req)
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
-	s.opened(stream.FirstCursor())
+	s.opened(asked, stream.FirstCursor())
 	return s.read(stream, watchdog)
 }
 
 // opened notes that a stream has begun, whose first cursor is what a newcomer goes on from.
-func (s *Subscriber) opened(first string) {
+func (s *Subscriber) opened(asked time.Time, first string) {
 	if s.newcomer && first != "" {
 		s.cursor, s.newcomer = first, false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.where, s.since = s.at, time.Now()
+	s.where, s.since = s.at, asked
 	s.ends["streams"]++
 }
 
-// Stream is the gateway of the present stream, or of the last one, and when that was opened: never, if
-// it is zero.
+// Stream is the gateway of the present stream, or of the last one, and when it was asked for: never, if
+// that is zero.
 func (s *Subscriber) Stream() (gateway int, since time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
