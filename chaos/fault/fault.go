@@ -72,7 +72,7 @@ func All() []Fault {
 		{"transactions", "transactions, half of them aborted midway", 15 * s, 4 * s, 0, calm, transactions},
 		{"bad-records", "1 % bad records of every kind", 15 * s, 4 * s, 0, calm, badRecords},
 		{"dead-letters", "the dead-letter topic refuses writes", 15 * s, 0, 0, calm, refuseDeadLetters},
-		{"retention", "retention overtakes a sleeping subscriber", 5 * s, 0, 10 * s, calm, retention},
+		{"retention", "retention overtakes a sleeping subscriber", 12 * s, 0, 10 * s, calm, retention},
 		{"recreate", "the topic is deleted and made anew", 5 * s, 0, 0, calm, recreate},
 	}
 }
