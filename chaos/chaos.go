@@ -89,6 +89,7 @@ func (r *session) alone(ctx context.Context, s fault.Step) error {
 func (r *session) row(ctx context.Context, title string, length time.Duration, do func() (fault.Outcome, error)) error {
 	r.progress.begin(title)
 	defer r.progress.watch(r.world)()
+	r.world.Spread(ctx)
 	before := r.world.Judge.Figures()
 	for _, s := range r.world.Subscribers {
 		s.Times.Reset()

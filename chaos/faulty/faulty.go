@@ -85,7 +85,7 @@ func writeOverlay(root, dir string, wrong Wrong, many int) (path string, err err
 		text = bytes.Replace(text, []byte(head), []byte(head+"	var held sync.Map\n"), 1)
 	}
 	replaced := filepath.Join(dir, string(wrong)+".go")
-	if err := os.WriteFile(replaced, text, 0o600); err != nil {
+	if err := os.WriteFile(replaced, text, 0o600); err != nil { //nolint:gosec // a file of the test's own folder
 		return "", err
 	}
 	list, err := json.Marshal(map[string]any{"Replace": map[string]string{original: replaced}})

@@ -25,6 +25,16 @@ func (s *Subscriber) Wake() {
 	}
 }
 
+// GoHome has the subscriber go to the gateway that it began with, if it is at another: breaks and drains
+// gather all at few.
+func (s *Subscriber) GoHome() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stop != nil && s.where != s.home {
+		s.stop(errMoves)
+	}
+}
+
 // hold keeps what ends the present stream.
 func (s *Subscriber) hold(stop func(error)) {
 	s.mu.Lock()

@@ -55,6 +55,7 @@ type Subscriber struct {
 	cursor   string
 	failures int // since the last event
 
+	home     int  // the gateway that it began with
 	newcomer bool // and has no cursor yet
 
 	mu    sync.Mutex
@@ -96,6 +97,7 @@ func New(cfg Config) *Subscriber {
 	if cfg.Turn%2 == 1 {
 		s.step = len(cfg.Gateways) - 1
 	}
+	s.home = s.at
 	return s
 }
 
@@ -119,6 +121,7 @@ var (
 	errSilent = errors.New("nothing was heard for two heartbeats")
 	errLeft   = errors.New("left by itself")
 	errSleeps = errors.New("sleeps")
+	errMoves  = errors.New("goes to another gateway")
 )
 
 // stream makes one call and reads it to its end. The error is never nil.
@@ -216,6 +219,10 @@ func (s *Subscriber) after(err error) time.Duration {
 	case errors.Is(err, errLeft):
 		s.count("left")
 		return s.between(0, 4*time.Second)
+	case errors.Is(err, errMoves):
+		s.count("moved")
+		s.at = s.home
+		return 0
 	case errors.Is(err, errSleeps):
 		s.count("slept")
 		return 0

@@ -117,7 +117,7 @@ func (t *Traffic) write(ctx context.Context) error {
 			continue
 		}
 		for range due {
-			t.produce(client, records.next(t.bad.Load()))
+			t.produce(client, records.next(t.bad.Load())) //nolint:contextcheck // see there
 			n++
 		}
 	}

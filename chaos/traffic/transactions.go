@@ -46,7 +46,7 @@ func (t *Traffic) transact(ctx context.Context) error {
 			}
 		}
 		n++
-		if err := t.transaction(client, records, n%2 == 0); err != nil {
+		if err := t.transaction(client, records, n%2 == 0); err != nil { //nolint:contextcheck // one that is begun is ended
 			client.Close() // the next one ends what this one has left open
 			client = nil
 		}

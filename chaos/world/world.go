@@ -192,6 +192,17 @@ func (w *World) Steady() []*subscriber.Subscriber {
 	return steady
 }
 
+// Spread has the subscribers be at all gateways again, so that whatever breaks next breaks for some.
+func (w *World) Spread(ctx context.Context) {
+	for _, s := range w.Subscribers {
+		s.GoHome()
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Second):
+	}
+}
+
 // Begin starts the traffic.
 func (w *World) Begin(ctx context.Context) {
 	ctx, w.stopTraffic = context.WithCancel(context.WithoutCancel(ctx))
