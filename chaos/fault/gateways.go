@@ -19,13 +19,22 @@ func of(w *world.World, s Step) *gateway.Gateway { return w.Gateways[s.Which%len
 
 func gatewayKill(ctx context.Context, w *world.World, s Step) (Outcome, error) {
 	g := of(w, s)
+	if !g.Process().Running() {
+		return Outcome{}, g.Process().Failure() // by itself
+	}
 	g.Process().Kill()
 	return comeBack(ctx, g, s)
 }
 
 func gatewayTerm(ctx context.Context, w *world.World, s Step) (Outcome, error) {
 	g, begin := of(w, s), time.Now()
+	if !g.Process().Running() {
+		return Outcome{}, g.Process().Failure()
+	}
 	ended := g.Process().Terminate(drainPatience)
+	if ended == nil {
+		ended = g.Process().ExitError()
+	}
 	took := time.Since(begin)
 	out, err := comeBack(ctx, g, s)
 	out.Note = fmt.Sprintf("drained in %.2f s; %s", took.Seconds(), out.Note)

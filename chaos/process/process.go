@@ -95,6 +95,9 @@ func (p *Process) Failure() error {
 	return fmt.Errorf("%s has ended: %w; its log ends:\n%s", p.name, err, p.tail())
 }
 
+// ExitError is how a process that has ended did: nil is exit code 0.
+func (p *Process) ExitError() error { return p.err }
+
 // Kill ends the process by SIGKILL, frozen or not, and returns when it is gone.
 func (p *Process) Kill() {
 	if p.Running() {
