@@ -38,14 +38,19 @@ func chaos(ctx context.Context, o options, out io.Writer, p *progress) error {
 		Seed: o.seed, Quick: o.quick || len(o.only) > 0, Wanted: wanted, Machine: machine(ctx, o.root),
 	}}
 	w.Begin(ctx)
-	if err := errors.Join(r.all(ctx), ctx.Err()); err != nil {
-		return err
+	broken := r.all(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if broken != nil { // what was seen until then is judged all the same
+		r.report.Broken = broken.Error()
+		p.linef("broken off: %v", broken)
 	}
 	if err := r.finish(ctx); err != nil {
-		return err
+		return errors.Join(broken, err)
 	}
 	p.clear()
-	return o.write(&r.report, out)
+	return errors.Join(broken, o.write(&r.report, out))
 }
 
 // session is one run.

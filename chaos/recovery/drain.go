@@ -20,6 +20,8 @@ const (
 	drainTimeout = 10 * time.Second
 	window       = 50 * time.Millisecond
 	joinPatience = time.Minute
+	joinAtOnce   = 20
+	joinEvery    = 100 * time.Millisecond
 )
 
 // drained stops a gateway that has a thousand subscribers.
@@ -30,8 +32,13 @@ func drained(ctx context.Context, w *world.World, tell func(string)) (_ []report
 	subscribers, stop := gather(ctx, w)
 	defer stop()
 	if err := await(ctx, subscribers, time.Time{}); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("join: %w", err)
 	}
+	// On a busy machine some have waited for too long, and gone to another.
+	subscribers = slices.DeleteFunc(slices.Clone(subscribers), func(s *subscriber.Subscriber) bool {
+		where, _ := s.Stream()
+		return where != 0
+	})
 	begin := time.Now()
 	if err := w.Gateways[0].Process().Terminate(drainTimeout + 5*time.Second); err != nil {
 		return nil, err
@@ -45,14 +52,14 @@ func drained(ctx context.Context, w *world.World, tell func(string)) (_ []report
 		opened = append(opened, since)
 		after = append(after, since.Sub(begin))
 	}
-	densest := float64(most(opened, window)) / crowd
+	densest := float64(most(opened, window)) / float64(max(1, len(opened)))
 	again, cancel := context.WithTimeout(ctx, joinPatience)
 	defer cancel()
 	err = errors.Join(err, w.Gateways[0].Restart(), w.Gateways[0].AwaitReady(again))
 	return []report.Recovery{
 		{
-			What: fmt.Sprintf("gateway with %d subscribers, SIGTERM -> its end", crowd), Times: 1, Spread: report.SpreadOf([]time.Duration{took}),
-			Target: "within DRAIN_TIMEOUT, 10 s", Met: took < drainTimeout,
+			What: fmt.Sprintf("gateway with %d subscribers, SIGTERM -> its end", len(subscribers)), Times: 1, Spread: report.SpreadOf([]time.Duration{took}),
+			Target: "within DRAIN_TIMEOUT, 10 s", Met: took < drainTimeout && len(subscribers) > crowd/2,
 		},
 		{
 			What: "SIGTERM -> a subscriber asks for the stream that it goes on with", Times: len(after), Spread: report.SpreadOf(after),
@@ -73,6 +80,9 @@ func gather(ctx context.Context, w *world.World) (subscribers []*subscriber.Subs
 			Gateways: w.Addresses(), First: 0, Seed: uint64(i), Judge: w.Judge, Turn: i,
 		})
 		subscribers = append(subscribers, s)
+		if i%joinAtOnce == 0 {
+			time.Sleep(joinEvery)
+		}
 		running.Go(func() { s.Run(ctx) })
 	}
 	return subscribers, func() {

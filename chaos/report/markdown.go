@@ -15,6 +15,9 @@ func (r *Report) Markdown(w io.Writer) error {
 	if r.Quick {
 		b.WriteString("**A quick run: a selection of faults, to see that everything works.**\n\n")
 	}
+	if r.Broken != "" {
+		b.WriteString("**Broken off**: " + r.Broken + "\n\n")
+	}
 	r.head(&b)
 	b.WriteString("## What was to be shown\n\n| | | |\n|---|---|---:|\n")
 	for _, c := range r.Claims() {

@@ -41,7 +41,8 @@ type Report struct {
 	Schedule []string // of the storm
 	Figures  judge.Figures
 	Verdict  judge.Verdict
-	Failed   int64 // records that no one acknowledged
+	Broken   string // why not all was run; empty where it was
+	Failed   int64  // records that no one acknowledged
 	Ends     map[string]int
 	Settings []string
 	// DeadLetters says what was found in the dead-letter topic, or why nothing was looked for.
@@ -129,7 +130,7 @@ func (r *Report) Claims() []Claim {
 
 // Passed reports whether all was shown.
 func (r *Report) Passed() bool {
-	return r.Verdict.Clean() && !slices.ContainsFunc(r.Claims(), func(c Claim) bool { return !c.Shown })
+	return r.Broken == "" && r.Verdict.Clean() && !slices.ContainsFunc(r.Claims(), func(c Claim) bool { return !c.Shown })
 }
 
 // ends returns how streams ended, the most frequent first.
