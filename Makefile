@@ -128,12 +128,17 @@ bench: ## Measure the gateway, and what it is compared with, on this machine (AR
 .PHONY: chaos
 chaos: ## Break brokers, gateways and networks for 15 minutes, and judge what subscribers saw (ARGS=-help for more)
 	$(call say,go build chaos/)
-	@$(CHAOS) -markdown chaos/RESULTS.md $(ARGS)
+	@$(CHAOS) $(if $(findstring -only,$(ARGS)),,-markdown chaos/RESULTS.md) $(ARGS)
 
 .PHONY: chaos-quick
 chaos-quick: ## The same in 3 minutes, with a selection of faults
 	$(call say,go build chaos/)
 	@$(CHAOS) -quick $(ARGS)
+
+.PHONY: chaos-soak
+chaos-soak: ## Have 500 subscribers come and go for 30 minutes, and plot what the gateways take
+	$(call say,go build chaos/)
+	@$(CHAOS) -soak 30m -rate 1000 -markdown chaos/SOAK.md $(ARGS)
 
 .PHONY: chaos-judge
 chaos-judge: ## Try chaos' judge with gateways that do wrong with one payment in 100,000

@@ -51,8 +51,8 @@ func soakRun(ctx context.Context, o options, out io.Writer, p *progress) error {
 
 func soakText(o options, w *world.World, samples []soak.Sample, r report.Report) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Soak\n\nWritten by `make chaos ARGS='-soak=%v -rate=%d'`: three gateways, %d subscribers that come and go, %d payments a second. "+
-		"%d payments, %d deliveries, %d findings. %d cores, %s, %s, %s.\n\n", o.soak, w.Rate, o.crowd, w.Rate,
+	fmt.Fprintf(&b, "# Soak\n\nWritten by `make chaos-soak`, for %v: three gateways, %d subscribers that come and go, %d payments a second. "+
+		"%d payments, %d deliveries, %d kinds of findings. %d cores, %s, %s, %s.\n\n", o.soak, o.crowd, w.Rate,
 		r.Figures.Payments, r.Figures.Delivered, len(r.Verdict.Counts), r.Machine.Cores, r.Machine.CPU, r.Machine.Commit, r.Machine.Date.Format(time.DateOnly))
 	b.WriteString("| the three gateways together | first quarter | last quarter | growth |\n|---|---:|---:|---:|\n")
 	for _, row := range soak.Rows(samples) {

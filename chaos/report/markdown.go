@@ -28,6 +28,7 @@ func (r *Report) Markdown(w io.Writer) error {
 	r.recovery(&b)
 	r.findings(&b)
 	r.totals(&b)
+	b.WriteString("Memory, goroutines and open files over half an hour are `make chaos-soak`'s, in SOAK.md; they are no part of this run.\n\n")
 	b.WriteString("## The storm's schedule\n\n```\n" + strings.Join(r.Schedule, "\n") + "\n```\n")
 	_, err := io.WriteString(w, b.String())
 	return err
