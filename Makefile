@@ -100,6 +100,8 @@ test-go: ## Run the Go tests, with the race detector
 	@$(GO) test $(RACE) ./...$(NO_RACE)
 	$(call say,go test $(strip $(RACE) ./...) in bench/)
 	@$(GO) -C bench test $(RACE) ./...$(NO_RACE)
+	$(call say,go test $(strip $(RACE) ./...) in chaos/)
+	@$(GO) -C chaos test $(RACE) ./...$(NO_RACE)
 
 # Only packages that have tests for a real Kafka, one at a time: each starts brokers of its own.
 .PHONY: test-kafka
@@ -107,7 +109,7 @@ test-kafka: web/node_modules ## Run the tests against a real Kafka, downloaded o
 	$(call say,fetch Kafka)
 	@internal/kafkatest/fetch.sh
 	$(call say,go test $(RACE) -tags kafka)
-	@packages=$$($(GREP) -l '^//go:build .*\bkafka\b' -- '*_test.go' | xargs -r -n1 dirname | sort -u | sed 's|^|./|' || true); \
+	@packages=$$($(GREP) -l '^//go:build .*\bkafka\b' -- '*_test.go' ':!chaos' | xargs -r -n1 dirname | sort -u | sed 's|^|./|' || true); \
 	[[ -n $$packages ]] || { echo 'no test has the build tag kafka' >&2; exit 1; }; \
 	$(GO) test $(RACE) -tags kafka -count=1 -timeout 15m -p 1 $$packages$(NO_RACE)
 
@@ -120,6 +122,34 @@ bench: ## Measure the gateway, and what it is compared with, on this machine (AR
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	$(GO) -C bench build -trimpath -o "$$dir/bench" .; \
 	"$$dir/bench" -root . $(ARGS)
+
+# The gateway is built from this tree; ARGS="-only=gateway-kill,leader-kill" and the like go to the
+# program, whose -help says what there is.
+.PHONY: chaos
+chaos: ## Break brokers, gateways and networks for 15 minutes, and judge what subscribers saw (ARGS=-help for more)
+	$(call say,go build chaos/)
+	@$(CHAOS) $(if $(findstring -only,$(ARGS)),,-markdown chaos/RESULTS.md) $(ARGS)
+
+.PHONY: chaos-quick
+chaos-quick: ## The same in 3 minutes, with a selection of faults
+	$(call say,go build chaos/)
+	@$(CHAOS) -quick $(ARGS)
+
+.PHONY: chaos-soak
+chaos-soak: ## Have 500 subscribers come and go for 30 minutes, and plot what the gateways take
+	$(call say,go build chaos/)
+	@$(CHAOS) -soak 30m -rate 1000 -markdown chaos/SOAK.md $(ARGS)
+
+.PHONY: chaos-judge
+chaos-judge: ## Try chaos' judge with gateways that do wrong with one payment in 100,000
+	$(call say,go test -tags kafka in chaos/)
+	@internal/kafkatest/fetch.sh
+	@$(GO) -C chaos test -tags kafka -count=1 -timeout 15m ./faulty
+
+CHAOS = internal/kafkatest/fetch.sh; \
+	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	$(GO) -C chaos build -trimpath -o "$$dir/chaos" .; \
+	"$$dir/chaos" -root .
 
 .PHONY: bench-go
 bench-go: ## Run the Go benchmarks (BENCH=<pattern> for some)
@@ -185,6 +215,7 @@ check-tidy: ## Check that go mod tidy would change nothing
 	$(call say,go mod tidy)
 	@$(GO) mod tidy -diff || { echo 'go.mod is not tidy: run go mod tidy' >&2; exit 1; }
 	@$(GO) -C bench mod tidy -diff || { echo 'bench/go.mod is not tidy: run go -C bench mod tidy' >&2; exit 1; }
+	@$(GO) -C chaos mod tidy -diff || { echo 'chaos/go.mod is not tidy: run go -C chaos mod tidy' >&2; exit 1; }
 
 .PHONY: check-vet
 check-vet: ## Run go vet
@@ -192,6 +223,7 @@ check-vet: ## Run go vet
 	@$(GO) vet ./...
 	@$(GO) vet -tags kafka ./...
 	@$(GO) -C bench vet ./...
+	@$(GO) -C chaos vet -tags kafka ./...
 
 .PHONY: check-lint
 check-lint: ## Run golangci-lint
@@ -200,6 +232,7 @@ check-lint: ## Run golangci-lint
 	@$(GOLANGCI_LINT) run --allow-serial-runners ./...
 	@$(GOLANGCI_LINT) run --allow-serial-runners --build-tags kafka ./...
 	@cd bench && $(subst -modfile=,-modfile=../,$(GOLANGCI_LINT)) run --allow-serial-runners ./...
+	@cd chaos && $(subst -modfile=,-modfile=../,$(GOLANGCI_LINT)) run --allow-serial-runners --build-tags kafka ./...
 
 .PHONY: check-vuln
 check-vuln: ## Look for known vulnerabilities, where their database can be reached

@@ -122,7 +122,7 @@ func TestFoldersAreKnown(t *testing.T) {
 func TestDesignNamesEveryFolder(t *testing.T) {
 	t.Parallel()
 	layout := designLayout(t)
-	for _, folder := range append(slices.Collect(maps.Keys(rules())), "bench", "tools") {
+	for _, folder := range append(slices.Collect(maps.Keys(rules())), "bench", "chaos", "tools") {
 		if folder != "." && !slices.Contains(layout, folder) {
 			t.Errorf("DESIGN.md's layout does not name %s/", folder)
 		}
