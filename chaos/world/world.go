@@ -120,6 +120,7 @@ func (w *World) startGateways(ctx context.Context, binary string) error {
 		g, err := gateway.Start(gateway.Config{
 			ID: id, Binary: binary, Dir: w.dir, Network: w.network, Brokers: w.Cluster.Proxied(id),
 			Env: []string{
+				"RETAIN_PAYMENTS=10000", // some seconds: who sleeps or is slow is served from Kafka
 				"KAFKA_TOPIC=" + Topic, "KAFKA_GROUP_ID=" + Group, "AMOUNT_UNITS=minor",
 				fmt.Sprintf("KAFKA_MAX_RECORD_BYTES=%d", traffic.MaxRecordBytes),
 			},
