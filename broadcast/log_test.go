@@ -411,7 +411,8 @@ func TestGapIsToldToWhomeverComesBy(t *testing.T) {
 		{"one that resumes before it", subscribe(t, log, view, broadcast.Start{Cursor: broadcast.Vector{3, 0}}), gaps},
 		{
 			"one that resumes within, of the rest of it",
-			subscribe(t, log, view, broadcast.Start{Cursor: broadcast.Vector{7, 4}}), []broadcast.Gap{{Partition: 0, From: 7, To: 10}},
+			subscribe(t, log, view, broadcast.Start{Cursor: broadcast.Vector{7, 4}}),
+			[]broadcast.Gap{{Partition: 0, From: 7, To: 10}},
 		},
 		{"not one that goes on from what it was told", subscribe(t, log, view, broadcast.Start{Cursor: broadcast.Vector{10, 4}}), nil},
 		{"not one to whom all exists already", subscribe(t, log, view, broadcast.Start{Existing: true}), nil},
