@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"paystream/chaos/subscriber"
@@ -26,6 +27,9 @@ func addPartition(ctx context.Context, w *world.World, s Step) (Outcome, error) 
 	}
 	err = w.Cluster.Insist(ctx, func(ctx context.Context) error { // while a broker is away, none is made
 		resp, err := w.Cluster.Admin().UpdatePartitions(ctx, len(leaders)+1, world.Topic)
+		if errors.Is(resp.Error(), kerr.InvalidPartitions) {
+			return nil // there are so many: an answer was lost
+		}
 		return errors.Join(err, resp.Error())
 	})
 	if err != nil {
