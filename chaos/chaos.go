@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"paystream/chaos/fault"
@@ -102,7 +103,7 @@ func (r *session) row(ctx context.Context, title string, length time.Duration, d
 	out, err := do()
 	row := report.Row{Title: title, Hold: length, Note: out.Note, NotRun: out.NotRun}
 	if err != nil {
-		return fmt.Errorf("%s: %w", title, err)
+		row.Note = "**broken off**: " + firstLine(err)
 	}
 	row.CaughtUp = r.world.CaughtUp(ctx, patience)
 	var silences []time.Duration
@@ -113,7 +114,16 @@ func (r *session) row(ctx context.Context, title string, length time.Duration, d
 	row.Figures = report.Since(r.world.Judge.Figures(), before)
 	r.report.Rows = append(r.report.Rows, row)
 	r.progress.row(row)
+	if err != nil {
+		return fmt.Errorf("%s: %w", title, err)
+	}
 	return r.world.Health()
+}
+
+// firstLine is what fits a table.
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }
 
 // storm has everything at once, for as long as is left.

@@ -209,6 +209,13 @@ func (c *Cluster) CreateTopic(ctx context.Context, topic string, partitions int)
 	return c.AwaitInSync(ctx)
 }
 
+// Insist tries something again until it succeeds, as it may not while a broker is away.
+func (c *Cluster) Insist(ctx context.Context, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	return poll(ctx, try)
+}
+
 // fatalError ends a poll.
 type fatalError struct{ error }
 

@@ -42,7 +42,7 @@ func leaderKill(ctx context.Context, w *world.World, s Step) (Outcome, error) {
 // KillLeader kills the leader of a partition by SIGKILL, and starts it again.
 func KillLeader(ctx context.Context, w *world.World, s Step) (Election, error) {
 	before, err := w.Cluster.Leaders(ctx, world.Topic)
-	if err != nil {
+	if err != nil || len(before) == 0 {
 		return Election{}, err
 	}
 	e := Election{Victim: before[s.Which%len(before)], Acknowledged: map[int32]time.Time{}}

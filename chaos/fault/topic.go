@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"paystream/chaos/subscriber"
@@ -24,8 +25,14 @@ func addPartition(ctx context.Context, w *world.World, s Step) (Outcome, error) 
 	if len(leaders) >= mostPartitions {
 		return Outcome{Note: "there are enough"}, hold(ctx, s.Hold)
 	}
-	resp, err := w.Cluster.Admin().UpdatePartitions(ctx, len(leaders)+1, world.Topic)
-	if err = errors.Join(err, resp.Error()); err != nil {
+	err = w.Cluster.Insist(ctx, func(ctx context.Context) error { // while a broker is away, none is made
+		resp, err := w.Cluster.Admin().UpdatePartitions(ctx, len(leaders)+1, world.Topic)
+		if errors.Is(resp.Error(), kerr.InvalidPartitions) {
+			return nil // there are so many: an answer was lost
+		}
+		return errors.Join(err, resp.Error())
+	})
+	if err != nil {
 		return Outcome{}, fmt.Errorf("add a partition: %w", err)
 	}
 	return Outcome{Note: fmt.Sprintf("now %d", len(leaders)+1)}, hold(ctx, s.Hold)

@@ -7,11 +7,16 @@ import (
 
 // Members is how many members the gateways' group has.
 func (w *World) Members(ctx context.Context) (int, error) {
-	groups, err := w.Cluster.Admin().DescribeGroups(ctx, Group)
+	members := 0
+	err := w.Cluster.Insist(ctx, func(ctx context.Context) error {
+		groups, err := w.Cluster.Admin().DescribeGroups(ctx, Group)
+		members = len(groups[Group].Members)
+		return err
+	})
 	if err != nil {
 		return 0, fmt.Errorf("describe the group: %w", err)
 	}
-	return len(groups[Group].Members), nil
+	return members, nil
 }
 
 // HasDeadLetters reports whether there is a dead-letter topic.
