@@ -248,6 +248,40 @@ func madeAnew(t *testing.T, reader option, records int) {
 	g.expect(2)
 }
 
+// TestANewLeaderIsFoundSoon: a partition that has none is asked for again and again.
+func TestANewLeaderIsFoundSoon(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	p := newProducer(t, c.ListenAddrs())
+	p.pay(0, "a")
+	g := start(t, c.ListenAddrs())
+	g.ready()
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr(topic)}}
+	without, err := req.RequestWith(t.Context(), p.cl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	without.Topics[0].Partitions[0].Leader = -1
+	var asked atomic.Int64
+	c.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if req.GetVersion() != 10 || asked.Add(1) > 6 {
+			return nil, nil, false
+		}
+		res := *without
+		res.Version = req.GetVersion()
+		return &res, nil, true
+	})
+	g.until("no leader", func() bool { return strings.Contains(g.Status().Trouble, "no leader") })
+	begun := time.Now()
+	p.pay(0, "b")
+	g.expect(2)
+	if took := time.Since(begun); took > 4*time.Second { // at every 1.5 s it would be 9
+		t.Errorf("a leader was found after %v", took)
+	}
+}
+
 // standsStill: a broker that says of a partition that there is nothing more, though there is, is noticed.
 func standsStill(t *testing.T, reader option) {
 	c := newCluster(t, 1)

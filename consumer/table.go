@@ -147,6 +147,13 @@ func (t *table) place(placements []placement) {
 	}
 }
 
+// failing reports whether any partition can not be read at present.
+func (t *table) failing() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.ContainsFunc(t.partitions, func(p *partition) bool { return p.failures > 0 || p.outages > 0 })
+}
+
 // giveUp cancels the fetch of a partition that is under way, if one is.
 func (t *table) giveUp(id int32) {
 	t.mu.Lock()

@@ -38,6 +38,9 @@ func (c *Consumer) watch(ctx context.Context) {
 		if err == nil {
 			err = c.apply(ctx, view)
 		}
+		if c.table.failing() {
+			c.refresh() // a new leader may be there any moment, and a fetch that has to wait does not ask for it
+		}
 		switch {
 		case ctx.Err() != nil || errors.Is(err, ErrReplaced):
 			return
