@@ -324,7 +324,7 @@ func TestLagIsTrue(t *testing.T) {
 
 // rebalances is how many TestRebalancesPauseNoStream goes through, unless PAYSTREAM_TEST_REBALANCES says: each takes
 // some two seconds.
-const rebalances = 12
+const rebalances = 6
 
 // TestRebalancesPauseNoStream has two gateways stream the same payments, of which one goes through rebalances and the
 // other through none. Neither keeps payments back for longer than the other.

@@ -20,6 +20,7 @@ const (
 	wanted       = 1_000_000        // acknowledged payments
 	patience     = 60 * time.Second // for all to have what was acknowledged; then it counts as lost
 	leastStorm   = 40 * time.Second // however long the faults alone take
+	quickStorm   = 20 * time.Second // the same of a quick run
 	afterThought = 4 * time.Second  // until all have caught up, about
 )
 
@@ -151,6 +152,9 @@ func stormLength(o options) time.Duration {
 	}
 	if o.recovery {
 		length -= recovery.Length
+	}
+	if o.quick {
+		return max(quickStorm, length)
 	}
 	return max(leastStorm, length)
 }
