@@ -257,7 +257,7 @@ func TestANewLeaderIsFoundSoon(t *testing.T) {
 	g := start(t, c.ListenAddrs())
 	g.ready()
 	req := kmsg.NewPtrMetadataRequest()
-	req.Topics = []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr(topic)}}
+	req.Topics = []kmsg.MetadataRequestTopic{{Topic: new(topic)}}
 	without, err := req.RequestWith(t.Context(), p.cl)
 	if err != nil {
 		t.Fatal(err)
