@@ -55,8 +55,7 @@ func (s *standstills) look(ctx context.Context) {
 		s.c.replaced.Add(1)
 		s.c.logger.Warn("partition stands still though it has more; its reader is replaced",
 			"partition", p.id, "offset", p.next, "end", end[0], "after", s.after)
-		s.c.table.giveUp(p.id)
-		s.c.fetcher.renew(s.c.table.groupFor(p.id))
+		s.c.fetcher.renew(s.c.table.giveUp(p.id))
 		s.c.refresh()
 	}
 }

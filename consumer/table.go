@@ -154,19 +154,15 @@ func (t *table) failing() bool {
 	return slices.ContainsFunc(t.partitions, func(p *partition) bool { return p.failures > 0 || p.outages > 0 })
 }
 
-// giveUp cancels the fetch of a partition that is under way, if one is.
-func (t *table) giveUp(id int32) {
+// giveUp cancels the fetch of a partition that is under way, if one is, and returns the partition's group.
+func (t *table) giveUp(id int32) int32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := t.partitions[id]
-	if cancel := t.cancels[t.groupOf(p)]; cancel != nil && p.taken {
+	g := t.groupOf(p)
+	if cancel := t.cancels[g]; cancel != nil && p.taken {
 		cancel()
 	}
-}
-
-// groupFor returns a partition's group.
-func (t *table) groupFor(id int32) int32 {
-	_, g := t.locate(id)
 	return g
 }
 
