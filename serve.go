@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"sync/atomic"
 	"time"
@@ -18,25 +19,34 @@ import (
 	"paystream/web"
 )
 
-// serve runs the gateway until ctx is done: it is a serveFunc. Where the topic has been deleted and made anew, the
-// gateway begins anew too, at the same addresses: nothing that it or its clients have is good any more.
+// serve runs the gateway until ctx is done: it is a serveFunc. Where the topic has been deleted and made anew, or Kafka
+// has gone back in it, the gateway begins anew too, at the same addresses: what it has is not good any more.
 func serve(ctx context.Context, cfg *Config, ready func(addr string), log *slog.Logger) error {
 	own := *cfg
+	cut := map[int32]int64{}
 	for {
-		err := serveTopic(ctx, &own, ready, log)
-		if !errors.Is(err, consumer.ErrReplaced) {
+		err := serveTopic(ctx, &own, cut, ready, log)
+		truncated, isTruncated := errors.AsType[*consumer.TruncatedError](err)
+		switch {
+		case isTruncated:
+			cut[truncated.Partition] = truncated.At
+			log.Warn("beginning anew with what Kafka has now", "topic", cfg.Topic)
+		case errors.Is(err, consumer.ErrReplaced):
+			clear(cut)
+			log.Warn("topic was deleted and made anew under the same name; beginning anew with it", "topic", cfg.Topic)
+		default:
 			return err
 		}
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // it was to end anyway
 		}
-		log.Warn("topic was deleted and made anew under the same name; beginning anew with it", "topic", cfg.Topic)
 		ready = func(string) {} // it has been called
 	}
 }
 
-// serveTopic runs the gateway as long as the topic is the same. It enters the addresses that it has got in cfg.
-func serveTopic(ctx context.Context, cfg *Config, ready func(addr string), log *slog.Logger) error {
+// serveTopic runs the gateway as long as the topic is the same. It enters the addresses that it has got in cfg. cut is
+// where partitions were cut back since the gateway began.
+func serveTopic(ctx context.Context, cfg *Config, cut map[int32]int64, ready func(addr string), log *slog.Logger) error {
 	if cfg.TLSCertFile != "" {
 		if _, err := tls.LoadX509KeyPair(cfg.TLSCertFile, cfg.TLSKeyFile); err != nil {
 			return badUsage(fmt.Errorf("GRPC_TLS_CERT_FILE and GRPC_TLS_KEY_FILE: %w", err))
@@ -56,6 +66,7 @@ func serveTopic(ctx context.Context, cfg *Config, ready func(addr string), log *
 		RetainRecords:   cfg.RetainPayments,
 		RetainAge:       cfg.RetainAge,
 		Replays:         cfg.BackfillReaders,
+		CutBack:         maps.Clone(cut),
 		Logger:          log,
 	}, payments)
 	if err != nil {
@@ -172,6 +183,12 @@ func (s *kafkaSource) Ready() (bool, string) {
 func (s *kafkaSource) Since(ctx context.Context, t time.Time) (broadcast.Vector, error) {
 	return s.consumer.Since(ctx, t)
 }
+
+func (s *kafkaSource) Check(ctx context.Context, cursor broadcast.Vector, epochs []int32) ([]broadcast.Gap, error) {
+	return s.consumer.Check(ctx, cursor, epochs)
+}
+
+func (s *kafkaSource) Epochs() []int32 { return s.consumer.Epochs() }
 
 func (s *kafkaSource) Backfill(from broadcast.Vector) server.Backfill {
 	return s.consumer.Backfill(from)

@@ -225,14 +225,21 @@ func (t *tail) judge(err error) (time.Duration, error) {
 // skip goes on from a later cursor and says what is missing before it.
 func (t *tail) skip(end *paymentpb.StreamEnd, cursor string) time.Duration {
 	var gaps []string
+	said := "payments that the gateway no longer has were missed"
+	on := "; going on after them"
 	for _, g := range end.GetGaps() {
-		gaps = append(gaps, fmt.Sprintf("partition %d, offsets %d to %d", g.GetPartition(), g.GetFrom(), g.GetTo()-1))
+		from, to := g.GetFrom(), g.GetTo()
+		if to < from { // Kafka has gone back, and what it puts there is new
+			t.next[g.GetPartition()] = min(t.next[g.GetPartition()], to)
+			said, on = "Kafka has lost payments that were printed", "; going on with those that it has put there"
+			from, to = to, from
+		}
+		gaps = append(gaps, fmt.Sprintf("partition %d, offsets %d to %d", g.GetPartition(), from, to-1))
 	}
-	missed := "payments that the gateway no longer has were missed"
 	if len(gaps) > 0 {
-		missed += ": " + strings.Join(gaps, "; ")
+		said += ": " + strings.Join(gaps, "; ")
 	}
-	t.tell(missed + "; going on after them")
+	t.tell(said + on)
 	t.request.Cursor = cursor
 	t.failures++
 	if t.failures == 1 {

@@ -224,6 +224,17 @@ func TestTailResumes(t *testing.T) {
 			"1-9 1-15", " end",
 			[]string{"missed: partition 1, offsets 10 to 14"},
 		},
+		"after Kafka has gone back, with what it has put there": {
+			tailOptions{count: 4},
+			[]answer{
+				parts(event(1, 8), event(1, 9), fail(connect.CodeDataLoss, &paymentpb.StreamEnd{
+					Cursor: "back", Gaps: []*paymentpb.StreamEnd_Gap{{Partition: 1, From: 10, To: 9}},
+				})),
+				parts(event(1, 8), event(1, 9), event(1, 10), silent),
+			},
+			"1-8 1-9 1-9 1-10", " back",
+			[]string{"lost payments that were printed: partition 1, offsets 9 to 9"},
+		},
 		"from a cursor given, that the gateway no longer has": {
 			tailOptions{count: 1, cursor: "old"},
 			[]answer{fail(connect.CodeOutOfRange, &paymentpb.StreamEnd{OldestCursor: "oldest"}), parts(event(0, 9), silent)},

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"math"
 	"net"
 	"strconv"
 	"sync"
@@ -22,6 +23,7 @@ const (
 	apiVersionsVersion = 2  // the newest whose answer has the header of old
 	metadataVersion    = 10 // the first with topic ids
 	listOffsetsVersion = 6
+	epochVersion       = 3
 	fetchByName        = 12
 	fetchByID          = 13
 )
@@ -248,4 +250,43 @@ func (c *client) isolation() int8 {
 		return 1
 	}
 	return 0
+}
+
+// maxOffset is behind all offsets.
+const maxOffset int64 = math.MaxInt64
+
+// epochEnd asks a partition's leader for the offset at which a leader epoch ends in its log: behind the last record of
+// that epoch or an earlier one. It is maxOffset where the leader does not know.
+func (c *client) epochEnd(ctx context.Context, of placement, epoch int32) (int64, error) {
+	if of.leader == noLeader {
+		return 0, &partitionError{of.partition, errNoLeader}
+	}
+	ctx, cancel := context.WithTimeout(ctx, kafkaconn.Patience)
+	defer cancel()
+	req := kmsg.NewPtrOffsetForLeaderEpochRequest()
+	req.Version = epochVersion
+	req.ReplicaID = -1 // a consumer
+	one := kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
+	one.Partition, one.CurrentLeaderEpoch, one.LeaderEpoch = of.partition, of.epoch, epoch
+	topic := kmsg.NewOffsetForLeaderEpochRequestTopic()
+	topic.Topic, topic.Partitions = c.topic, append(topic.Partitions, one)
+	req.Topics = append(req.Topics, topic)
+	res, _, err := ask[*kmsg.OffsetForLeaderEpochResponse](ctx, c, of.leader, req, nil)
+	if err != nil {
+		return 0, err
+	}
+	for _, t := range res.Topics {
+		for _, p := range t.Partitions {
+			switch err := kerr.ErrorForCode(p.ErrorCode); {
+			case p.Partition != of.partition:
+			case err != nil:
+				return 0, &partitionError{p.Partition, err}
+			case p.EndOffset < 0:
+				return maxOffset, nil
+			default:
+				return p.EndOffset, nil
+			}
+		}
+	}
+	return 0, &partitionError{of.partition, errNotAnswered}
 }

@@ -78,6 +78,9 @@ type Config struct {
 	Replays int
 	// ReplayTurn is how long one of them goes on while others wait for their turn; 0 is 15 s.
 	ReplayTurn time.Duration
+	// CutBack is, by partition, the offset to which a consumer before this one has found it to be cut back
+	// ([TruncatedError]): what the group has committed behind it is of other records, and does not count.
+	CutBack map[int32]int64
 	// Standstill is how long a partition may stand still that has more; then its reader is replaced. 0 is 20 s.
 	Standstill time.Duration
 	// Logger is told of changes of state, and of bad records by partition,
@@ -98,6 +101,7 @@ type Consumer struct {
 	replaced  atomic.Int64 // readers, since they stood still
 	gone      atomic.Bool  // the topic is another one
 	table     *table
+	epochs    *epochs
 	kick      chan struct{} // asks the watcher for fresh metadata
 	group     *group        // nil is none
 
@@ -133,6 +137,7 @@ func New(cfg Config, log *broadcast.Log) (*Consumer, error) {
 		bad:      newBadRecords(logger),
 		troubles: newTroubles(logger),
 		table:    newTable(),
+		epochs:   newEpochs(),
 		kick:     make(chan struct{}, 1),
 		phase:    "not started",
 	}
@@ -141,8 +146,8 @@ func New(cfg Config, log *broadcast.Log) (*Consumer, error) {
 	return c, nil
 }
 
-// Run reads until ctx ends, and returns nil then, or [ErrReplaced] when the topic is no longer the one that it has
-// begun with. It may be called once.
+// Run reads until ctx ends, and returns nil then; or [ErrReplaced] when the topic is no longer the one that it has
+// begun with, or a [*TruncatedError] when Kafka has gone back behind what was read. It may be called once.
 func (c *Consumer) Run(ctx context.Context) error {
 	ctx, c.stop = context.WithCancelCause(ctx)
 	defer c.stop(nil)
@@ -176,8 +181,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 		}
 	})
 	wg.Wait()
-	if errors.Is(context.Cause(ctx), ErrReplaced) {
-		return ErrReplaced
+	if cause := context.Cause(ctx); errors.Is(cause, ErrReplaced) || isTruncated(cause) {
+		return cause
 	}
 	return groupErr
 }
@@ -230,6 +235,7 @@ func (c *Consumer) adopt(view *view, spans []span) {
 	for i, s := range spans {
 		c.log.Open(s.partition, s.start)
 		c.group.open(s.partition, s.start)
+		c.epochs.set(s.partition, view.partitions[i].epoch)
 		c.table.add(&partition{id: s.partition, next: s.start, end: s.end, leader: view.partitions[i].leader, epoch: view.partitions[i].epoch})
 		records += s.end - s.start
 	}

@@ -60,6 +60,7 @@ var committedOnly = map[string]func(t *testing.T, reader option){
 	"a broker that answers too soon is not asked on":  answersTooSoon,
 	"one fetch per leader while idle":                 idleFetches,
 	"a topic made anew that has outgrown the old one": topicOutgrown,
+	"a partition that is cut back is not read":        cutBack,
 }
 
 func TestCommittedOnly(t *testing.T) {

@@ -244,7 +244,7 @@ func madeAnew(t *testing.T, reader option, records int) {
 	if records > 0 {
 		newProducer(t, c.ListenAddrs()).pay(0, many("x", records)...)
 	}
-	g.replaced()
+	g.ends(consumer.ErrReplaced)
 	g.expect(2)
 }
 

@@ -74,6 +74,7 @@ func (f *follower) fetch(ctx context.Context, at []position) time.Duration {
 	began := time.Now()
 	moved := false
 	err := f.c.fetcher.fetch(ctx, f.group, at, func(got *fetched) {
+		f.c.confirm(ctx, got, f.c.table.get(got.partition).next)
 		if len(f.records)+len(got.records) > togetherRecords {
 			moved = f.append(ctx) || moved
 		}
@@ -180,7 +181,7 @@ func (c *Consumer) partitionFailed(ctx context.Context, got *fetched) {
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
 		err = &kafkaconn.TopicError{Topic: c.cfg.Topic, Err: kerr.TopicAuthorizationFailed}
 	}
-	if ctx.Err() != nil || errors.Is(err, ErrReplaced) {
+	if ctx.Err() != nil || errors.Is(err, ErrReplaced) || isTruncated(err) {
 		return
 	}
 	c.troubles.lost(partitionName(got.partition), c.cfg.Kafka.Explain(err))

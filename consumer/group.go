@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,6 +50,8 @@ type group struct {
 	source   *client
 	dead     *deadTopic
 
+	cut map[int32]int64 // where partitions were cut back, and nothing has been committed since; ownership's
+
 	rebalances, failures atomic.Int64
 }
 
@@ -57,7 +60,7 @@ func newGroup(c *Consumer) *group {
 	if c.cfg.GroupID == "" {
 		return nil
 	}
-	return &group{c: c, ledger: newLedger(), troubles: newTroubles(c.logger)}
+	return &group{c: c, ledger: newLedger(), troubles: newTroubles(c.logger), cut: maps.Clone(c.cfg.CutBack)}
 }
 
 // open enters a partition, which is read from start on.
@@ -246,6 +249,9 @@ func (o *ownership) committed(ctx context.Context, a kafka.PartitionAssignment) 
 		return 0, false
 	}
 	p := o.g.c.table.get(int32(a.ID))
+	if at, ok := o.g.cut[p.id]; ok {
+		a.Offset = min(a.Offset, at)
+	}
 	if a.Offset <= p.next {
 		return a.Offset, true
 	}
@@ -300,6 +306,7 @@ func (o *ownership) commit(ctx context.Context) {
 	o.g.troubles.over(commits)
 	for _, c := range o.claims {
 		if offset, ok := offsets[int(c.partition)]; ok {
+			delete(o.g.cut, c.partition)
 			o.g.ledger.setCommitted(c, offset)
 		}
 	}

@@ -114,9 +114,9 @@ type gateway struct {
 	gaps []broadcast.Gap // that the log told of
 	logs *logs
 	stop func()
-	// replaced waits for the end that a consumer has when its topic has been made anew.
-	replaced func()
-	ended    error // Run's
+	// ends waits until Run ends by itself, with such an error.
+	ends  func(want error)
+	ended error // Run's
 }
 
 // entry is a payment as it was appended.
@@ -158,20 +158,20 @@ func start(t testing.TB, brokers []string, opts ...option) *gateway {
 		g.ended = g.Run(ctx)
 	}()
 	want := error(nil)
-	g.replaced = func() {
+	g.ends = func(err error) {
 		t.Helper()
-		want = consumer.ErrReplaced
+		want = err
 		select {
 		case <-done:
 		case <-time.After(patience):
-			t.Error("Run does not end with the topic")
+			t.Error("Run does not end by itself")
 		}
 	}
 	g.stop = sync.OnceFunc(func() {
 		cancel()
 		select {
 		case <-done:
-			if !errors.Is(g.ended, want) {
+			if fmt.Sprint(g.ended) != fmt.Sprint(want) {
 				t.Errorf("Run: %v, want %v", g.ended, want)
 			}
 		case <-time.After(patience):

@@ -295,7 +295,7 @@ func TestKafkaDeletedRecordsAndTopics(t *testing.T) {
 			if reader == "committed" { // a kafka.Reader would read the new one before anybody has noticed
 				k.Produce(t, topic, pay(0, many("new", 20)...)...)
 			}
-			g.replaced()
+			g.ends(consumer.ErrReplaced)
 			g.expect(6)
 		})
 	}

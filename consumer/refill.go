@@ -105,6 +105,7 @@ func (r *refill) fetch(ctx context.Context, empty []*queue) (moved bool, wait ti
 
 // accept takes what was read of a partition into its queue.
 func (r *refill) accept(ctx context.Context, q *queue, got *fetched) {
+	r.c.confirm(ctx, got, q.at)
 	records := q.encode(got.records)
 	i := len(records)
 	if got.next > q.end {

@@ -201,6 +201,7 @@ func (r *replay) fetch(ctx context.Context, empty []*queue) (wait time.Duration)
 
 // accept takes what was read of a partition into its queue.
 func (r *replay) accept(ctx context.Context, q *queue, got *fetched) {
+	r.c.confirm(ctx, got, q.at)
 	q.records, q.at = q.encode(got.records), got.next
 	if len(q.records) == 0 {
 		r.passed(q)

@@ -19,8 +19,10 @@ type Fingerprint [8]byte
 // (here), a page token (here, another kind), and a subscription's position in the log (broadcast).
 //
 // Both tokens are, in URL-safe base64 without padding: a byte for kind and version, the fingerprint,
-// for a page its filter and count, one vector or two, and a CRC-32C over all of it. A vector is its
-// length and each partition's next offset, as unsigned varints.
+// for a page its filter and count, one vector or two, leader epochs, and a CRC-32C over all of it. A vector is its
+// length and each partition's next offset, as unsigned varints. The leader epochs, of which tokens of old have none,
+// are one more than the epoch under which each partition's offset was found to be Kafka's, as unsigned varints; 0 is
+// not known.
 const (
 	kindCursor = 'c'
 	kindPage   = 'p'
@@ -42,36 +44,40 @@ var (
 )
 
 // formatCursor returns a stream's cursor.
-func formatCursor(f Fingerprint, v broadcast.Vector) string {
-	cursor, _ := appendCursor(nil, nil, f, v)
+func formatCursor(f Fingerprint, v broadcast.Vector, epochs []int32) string {
+	cursor, _ := appendCursor(nil, nil, f, v, epochs)
 	return string(cursor)
 }
 
 // appendCursor appends a stream's cursor. It allocates nothing where dst and raw, in which it works and
 // which it returns, have room.
-func appendCursor(dst, raw []byte, f Fingerprint, v broadcast.Vector) (cursor, _ []byte) {
+func appendCursor(dst, raw []byte, f Fingerprint, v broadcast.Vector, epochs []int32) (cursor, _ []byte) {
 	raw = append(raw[:0], kindCursor)
 	raw = append(raw, f[:]...)
 	raw = appendVector(raw, v)
+	raw = appendEpochs(raw, epochs, len(v))
 	raw = binary.BigEndian.AppendUint32(raw, crc32.Checksum(raw, castagnoli))
 	return encoding.AppendEncode(dst, raw), raw
 }
 
 func (s *Server) cursor(v broadcast.Vector) string {
-	return formatCursor(s.source.Fingerprint(), v)
+	return formatCursor(s.source.Fingerprint(), v, s.source.Epochs())
 }
 
 // parseCursor reads a stream's cursor. Its errors go to the client behind "cursor ".
-func parseCursor(token string, f Fingerprint) (broadcast.Vector, error) {
+func parseCursor(token string, f Fingerprint) (v broadcast.Vector, epochs []int32, err error) {
 	b, err := openToken(token, kindCursor, f)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	v, b, ok := readVector(b)
-	if !ok || len(b) > 0 {
-		return nil, errMalformed
+	if ok && len(b) > 0 {
+		epochs, b, ok = readEpochs(b, len(v))
 	}
-	return v, nil
+	if !ok || len(b) > 0 {
+		return nil, nil, errMalformed
+	}
+	return v, epochs, nil
 }
 
 // page is where a walk through ListPayments stands.
@@ -80,6 +86,7 @@ type page struct {
 	status   paymentpb.PaymentStatus
 	total    int
 	snapshot broadcast.Vector // what the walk shows
+	epochs   []int32          // of the snapshot; a token of old has none
 	at       broadcast.Vector // what is still to be shown is before it
 }
 
@@ -87,7 +94,8 @@ func (p page) token(f Fingerprint) string {
 	b := append([]byte{kindPage}, f[:]...)
 	b = append(b, byte(p.provider), byte(p.status))
 	b = binary.AppendUvarint(b, uint64(p.total))
-	return seal(appendVector(appendVector(b, p.snapshot), p.at))
+	b = appendVector(appendVector(b, p.snapshot), p.at)
+	return seal(appendEpochs(b, p.epochs, len(p.snapshot)))
 }
 
 // parsePage reads a page token. Its errors go to the client behind "cursor ".
@@ -109,7 +117,10 @@ func parsePage(token string, f Fingerprint) (page, error) {
 	if p.snapshot, b, ok = readVector(b[2+n:]); !ok {
 		return page{}, errMalformed
 	}
-	if p.at, b, ok = readVector(b); !ok || len(b) > 0 {
+	if p.at, b, ok = readVector(b); ok && len(b) > 0 {
+		p.epochs, b, ok = readEpochs(b, len(p.snapshot))
+	}
+	if !ok || len(b) > 0 {
 		return page{}, errMalformed
 	}
 	return p, nil
@@ -169,4 +180,30 @@ func readVector(b []byte) (v broadcast.Vector, rest []byte, ok bool) {
 		v[p], b = int64(offset), b[n:]
 	}
 	return v, b, true
+}
+
+func appendEpochs(b []byte, epochs []int32, length int) []byte {
+	for p := range length {
+		above := int32(0)
+		if p < len(epochs) {
+			above = max(epochs[p], -1) + 1
+		}
+		b = binary.AppendUvarint(b, uint64(above))
+	}
+	return b
+}
+
+func readEpochs(b []byte, length int) (epochs []int32, rest []byte, ok bool) {
+	if length > len(b) {
+		return nil, nil, false
+	}
+	epochs = make([]int32, length)
+	for p := range epochs {
+		above, n := binary.Uvarint(b)
+		if n <= 0 || above > math.MaxInt32 {
+			return nil, nil, false
+		}
+		epochs[p], b = int32(above)-1, b[n:]
+	}
+	return epochs, b, true
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"time"
 
 	"connectrpc.com/connect"
@@ -40,8 +41,11 @@ func cursorError(err error) *connect.Error {
 
 // gap is the error of a stream that needs what is lost.
 func (s *Server) gap(err *broadcast.GapError) *connect.Error {
-	out := connect.NewError(connect.CodeDataLoss, errors.New(
-		"payments that the stream needs are no longer on Kafka; go on behind them, from the cursor"))
+	text := "payments that the stream needs are no longer on Kafka; go on behind them, from the cursor"
+	if slices.ContainsFunc(err.Gaps, func(g broadcast.Gap) bool { return g.To < g.From }) {
+		text = "Kafka has lost payments that lie before the cursor, and puts others at their offsets; go on with those, from the cursor that comes with this"
+	}
+	out := connect.NewError(connect.CodeDataLoss, errors.New(text))
 	next := s.cursor(err.Next)
 	end := &paymentpb.StreamEnd{Cursor: next, OldestCursor: next}
 	for _, g := range err.Gaps {
@@ -52,11 +56,11 @@ func (s *Server) gap(err *broadcast.GapError) *connect.Error {
 }
 
 // shutDown is the error that ends a stream when the gateway stops.
-func (s *Server) shutDown(at broadcast.Vector) *connect.Error {
+func (s *Server) shutDown(cursor string) *connect.Error {
 	err := connect.NewError(connect.CodeUnavailable,
 		errors.New("the gateway is shutting down; go on from the cursor, here or at another gateway"))
 	addDelay(err, time.Duration(rand.Int64N(max(1, s.spread.Load()))))
-	addDetail(err, &paymentpb.StreamEnd{Cursor: s.cursor(at), OldestCursor: s.cursor(s.log.Oldest())})
+	addDetail(err, &paymentpb.StreamEnd{Cursor: cursor, OldestCursor: s.cursor(s.log.Oldest())})
 	return err
 }
 

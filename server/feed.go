@@ -12,6 +12,9 @@ import (
 type History interface {
 	// Since returns where a reader stands who wants all that was published at t or later.
 	Since(ctx context.Context, t time.Time) (broadcast.Vector, error)
+	// Check returns what lies before a cursor, of leader epochs as [Source] has them, that Kafka has taken back: each
+	// gap goes back from the cursor's offset to the one to go on from.
+	Check(ctx context.Context, cursor broadcast.Vector, epochs []int32) ([]broadcast.Gap, error)
 	// Backfill asks for a log that goes on from a cursor, without waiting for it.
 	Backfill(from broadcast.Vector) Backfill
 }
@@ -40,14 +43,21 @@ type feed struct {
 	sub  *broadcast.Subscription // of the log, or of the backfill's; nil while that has none
 	back Backfill                // nil where sub is of the log
 	at   broadcast.Vector        // where the stream stands while there is no sub
+	// lost, where not nil, is why the stream can not go on from where it begins, which is token; there is no sub then.
+	lost  *broadcast.GapError
+	token string
 }
 
 // begin returns a feed that has not been read yet.
-func (s *Server) begin(f *format, start broadcast.Start) (feed, error) {
+func (s *Server) begin(f *format, start beginning) (feed, error) {
 	out := feed{log: s.log, history: s.source, views: f, filter: start.Filter, drain: s.drained}
+	if start.lost != nil {
+		out.lost, out.token = start.lost, start.token
+		return out, nil //nolint:nilerr // it is for Next to tell
+	}
 	var behind *broadcast.BehindError
 	var err error
-	if out.sub, err = s.log.Subscribe(f.existing, f.live, start); errors.As(err, &behind) {
+	if out.sub, err = s.log.Subscribe(f.existing, f.live, start.Start); errors.As(err, &behind) {
 		out.goBack(behind.At)
 		err = nil
 	}
@@ -87,6 +97,8 @@ func (f *feed) Vector() broadcast.Vector {
 // CaughtUp reports whether Next has nothing to deliver at this moment.
 func (f *feed) CaughtUp() bool {
 	switch {
+	case f.lost != nil:
+		return false
 	case f.back == nil:
 		return f.sub.CaughtUp()
 	case f.sub == nil:
@@ -97,6 +109,9 @@ func (f *feed) CaughtUp() bool {
 
 // Ready returns a channel that is closed when there may be something to do. Where it can, it goes on in the log.
 func (f *feed) Ready() <-chan struct{} {
+	if f.lost != nil {
+		return closed
+	}
 	if f.sub == nil {
 		return f.back.Ready()
 	}
@@ -116,6 +131,9 @@ var closed = func() <-chan struct{} {
 
 // Next returns what is to be sent next, if there is any. It fails with a [*broadcast.GapError] where records are lost.
 func (f *feed) Next() (broadcast.Run, error) {
+	if f.lost != nil {
+		return broadcast.Run{}, f.lost
+	}
 	if f.back != nil && !f.seated() {
 		return broadcast.Run{}, nil
 	}

@@ -98,7 +98,7 @@ func (s *Server) render(frame appendEvent, eventType string) broadcast.Render {
 		defer pool.Put(w)
 		w.entry = e
 		if w.cursor = w.cursor[:0]; cursor != nil {
-			w.cursor, w.raw = appendCursor(w.cursor, w.raw, s.source.Fingerprint(), cursor)
+			w.cursor, w.raw = appendCursor(w.cursor, w.raw, s.source.Fingerprint(), cursor, s.source.Epochs())
 		}
 		dst = frame(dst, &w.entry, eventType, w.cursor)
 		w.entry = broadcast.Entry{} // its strings would keep evicted memory

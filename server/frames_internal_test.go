@@ -20,6 +20,7 @@ type fixedSource struct{ History }
 
 func (fixedSource) Ready() (bool, string)    { return true, "" }
 func (fixedSource) Fingerprint() Fingerprint { return Fingerprint{7} }
+func (fixedSource) Epochs() []int32          { return []int32{0, 3, 200} }
 
 func newTestServer() (*Server, *broadcast.Log) {
 	log := broadcast.New(broadcast.Limits{})

@@ -26,6 +26,7 @@ type history struct {
 	batches []broadcast.Batch
 	next    broadcast.Vector
 	lost    broadcast.Vector // what is before it
+	ends    map[int32]int64  // where leader epochs have ended
 	held    bool             // nobody gets a turn
 	claims  []*claim
 	asked   int // how often a backfill was asked for
@@ -67,6 +68,19 @@ func (h *history) Since(_ context.Context, t time.Time) (broadcast.Vector, error
 		}
 	}
 	return at, nil
+}
+
+// Check says of a partition with an epoch in ends that the epoch ended there.
+func (h *history) Check(_ context.Context, cursor broadcast.Vector, epochs []int32) ([]broadcast.Gap, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var gaps []broadcast.Gap
+	for p, epoch := range epochs {
+		if end, ok := h.ends[epoch]; ok && end < cursor[p] {
+			gaps = append(gaps, broadcast.Gap{Partition: int32(p), From: cursor[p], To: end})
+		}
+	}
+	return gaps, nil
 }
 
 func (h *history) Backfill(from broadcast.Vector) server.Backfill {
@@ -251,6 +265,35 @@ func TestGapEndsTheStream(t *testing.T) {
 		_, err := live.Next()
 		end = failure(t, err)
 		same(t, "a live gap", []*paymentpb.StreamEnd_Gap{{Partition: 1, From: 0, To: 3}}, end.End.GetGaps())
+	})
+}
+
+// TestTakenBack: Kafka has gone back behind what the reader has seen. It is told so, and goes on with what Kafka has
+// there now. What it has seen of the new leader's is its to keep.
+func TestTakenBack(t *testing.T) {
+	t.Parallel()
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
+		before := start(t)
+		before.publishIDs(t, 0, ids("p", 20)...)
+		_, last := take(t, open(t, dial(before), &paymentpb.StreamPaymentsRequest{}), 20)
+		old := last.GetCursor()
+
+		g := start(t)
+		g.source.epoch.Store(1)
+		g.source.ends = map[int32]int64{0: 15}
+		g.publishIDs(t, 0, append(ids("p", 15), ids("new", 10)...)...)
+		c := dial(g)
+		end := refusal(t, c, &paymentpb.StreamPaymentsRequest{Cursor: old})
+		if end.Code != connect.CodeDataLoss {
+			t.Fatalf("%v, want DataLoss", end)
+		}
+		same(t, "gaps", []*paymentpb.StreamEnd_Gap{{Partition: 0, From: 20, To: 15}}, end.End.GetGaps())
+		got, last := take(t, open(t, c, &paymentpb.StreamPaymentsRequest{Cursor: end.End.GetCursor()}), 10)
+		same(t, "what Kafka has there now", as("new", ids("new", 10)...), got)
+
+		g.publishIDs(t, 0, "on")
+		got, _ = take(t, open(t, c, &paymentpb.StreamPaymentsRequest{Cursor: last.GetCursor()}), 1)
+		same(t, "of the new leader's", as("new", "on"), got)
 	})
 }
 

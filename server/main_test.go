@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -26,10 +27,15 @@ const topic = "payments.raw"
 type source struct {
 	history
 	fingerprint server.Fingerprint
+	epoch       atomic.Int32           // leader epoch of all partitions
 	reason      atomic.Pointer[string] // why it is not ready; nil is ready
 }
 
 func (s *source) Fingerprint() server.Fingerprint { return s.fingerprint }
+
+func (s *source) Epochs() []int32 {
+	return slices.Repeat([]int32{s.epoch.Load()}, len(s.next))
+}
 
 func (s *source) Ready() (bool, string) {
 	if reason := s.reason.Load(); reason != nil {

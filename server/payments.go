@@ -83,6 +83,7 @@ func (s *Server) walk(ctx context.Context, req *paymentpb.ListPaymentsRequest, f
 			status:   req.GetStatus(),
 			total:    min(s.log.Count(newest, filter), math.MaxInt32),
 			snapshot: newest,
+			epochs:   s.source.Epochs(),
 			at:       newest,
 		}, nil
 	}
@@ -92,6 +93,12 @@ func (s *Server) walk(ctx context.Context, req *paymentpb.ListPaymentsRequest, f
 	}
 	if walk.provider != req.GetProvider() || walk.status != req.GetStatus() {
 		return page{}, invalid("cursor was made for other filters: every page of a walk takes the same provider and status")
+	}
+	switch lost, err := s.takenBack(ctx, walk.snapshot, walk.epochs); {
+	case err != nil:
+		return page{}, err
+	case lost != nil:
+		return page{}, connect.NewError(connect.CodeAborted, errors.New("payments that this walk shows are lost on Kafka; begin again with the first page"))
 	}
 	wait, cancel := context.WithTimeout(ctx, lagWait)
 	defer cancel()

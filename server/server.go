@@ -26,6 +26,9 @@ type Source interface {
 	Ready() (ok bool, reason string)
 	// Fingerprint tells the topic apart from all others; it is final once Ready.
 	Fingerprint() Fingerprint
+	// Epochs returns the leader epochs, by partition, under which what the log has is what Kafka has; below 0 is
+	// not known. The server does not change it.
+	Epochs() []int32
 }
 
 // Config is how a server serves.

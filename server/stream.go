@@ -53,7 +53,7 @@ type stream struct {
 // open begins the stream that a request asks for, within ctx. The stream's run is to be called when it has.
 // idleEvery is 0 for protocols that need no idle signs.
 func (s *Server) open(ctx context.Context, c *call, req *paymentpb.StreamPaymentsRequest, f *format, out sink, idleEvery time.Duration) (*stream, error) {
-	start, beat, err := s.startOf(ctx, req)
+	start, err := s.startOf(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -73,11 +73,11 @@ func (s *Server) open(ctx context.Context, c *call, req *paymentpb.StreamPayment
 	if c.http1 != nil {
 		c.w.Header().Set("Connection", "close") // see takeOver
 	}
-	if err := out.open(st.ctx, s.cursor(st.feed.Vector())); err != nil { //nolint:contextcheck // the request's outlives ctx
+	if err := out.open(st.ctx, st.cursor()); err != nil { //nolint:contextcheck // the request's outlives ctx
 		st.leave()
 		return nil, err
 	}
-	st.done, st.clock = st.ctx.Done(), newIdleClock(beat, idleEvery)
+	st.done, st.clock = st.ctx.Done(), newIdleClock(start.beat, idleEvery)
 	return st, nil
 }
 
@@ -125,7 +125,7 @@ func (st *stream) follow() error {
 			return st.over()
 		case <-ready:
 		case <-st.clock.due():
-			if err := st.clock.tick(st.out, st.server.cursor(st.feed.Vector())); err != nil {
+			if err := st.clock.tick(st.out, st.cursor()); err != nil {
 				return err
 			}
 		case <-st.feed.stop():
@@ -133,7 +133,15 @@ func (st *stream) follow() error {
 	}
 }
 
-func (st *stream) drained() error { return st.server.shutDown(st.feed.Vector()) }
+func (st *stream) drained() error { return st.server.shutDown(st.cursor()) }
+
+// cursor returns where the stream stands.
+func (st *stream) cursor() string {
+	if st.feed.lost != nil {
+		return st.feed.token // under our epochs it would not be known for what it is
+	}
+	return st.server.cursor(st.feed.Vector())
+}
 
 // over is the error when done is closed.
 func (st *stream) over() error { return cmp.Or(st.ctx.Err(), context.Canceled) }
@@ -185,20 +193,30 @@ func (st *stream) next() (broadcast.Run, error) {
 	return run, err
 }
 
-// startOf checks a request and returns where its stream begins and how often it wants heartbeats.
-func (s *Server) startOf(ctx context.Context, req *paymentpb.StreamPaymentsRequest) (start broadcast.Start, beat time.Duration, err error) {
+// beginning is what a stream begins with.
+type beginning struct {
+	broadcast.Start
+
+	beat  time.Duration       // how often it wants heartbeats; 0 is never
+	token string              // the cursor, as the client has it
+	lost  *broadcast.GapError // what lies before the cursor that Kafka has taken back
+}
+
+// startOf checks a request and returns where its stream begins.
+func (s *Server) startOf(ctx context.Context, req *paymentpb.StreamPaymentsRequest) (start beginning, err error) {
 	if err = s.ready(); err != nil {
-		return start, 0, err
+		return start, err
 	}
 	if start.Filter, err = newFilter(req.GetProvider(), req.GetStatus()); err != nil {
-		return start, 0, err
+		return start, err
 	}
-	if beat, err = heartbeatOf(req); err != nil {
-		return start, 0, err
+	if start.beat, err = heartbeatOf(req); err != nil {
+		return start, err
 	}
 	switch {
 	case req.GetCursor() != "":
-		start.Cursor, err = s.cursorOf(req.GetCursor())
+		start.token = req.GetCursor()
+		start.Cursor, start.lost, err = s.cursorOf(ctx, start.token)
 	case req.GetSince() != nil:
 		start.Cursor, err = s.since(ctx, req.GetSince())
 	case req.GetLimit() < 0:
@@ -213,19 +231,40 @@ func (s *Server) startOf(ctx context.Context, req *paymentpb.StreamPaymentsReque
 			err = invalid(fmt.Sprintf("start %d is not known", req.GetStart()))
 		}
 	}
-	return start, beat, err
+	return start, err
 }
 
-func (s *Server) cursorOf(token string) (broadcast.Vector, error) {
-	cursor, err := parseCursor(token, s.source.Fingerprint())
+// cursorOf reads a stream's cursor, and what lies before it that Kafka has taken back.
+func (s *Server) cursorOf(ctx context.Context, token string) (broadcast.Vector, *broadcast.GapError, error) {
+	cursor, epochs, err := parseCursor(token, s.source.Fingerprint())
 	// Another gateway may know of more partitions already, but not of any number.
 	if err == nil && len(cursor) > len(s.log.Newest())+maxNewPartitions {
 		err = errMalformed
 	}
 	if err != nil {
-		return nil, cursorError(err)
+		return nil, nil, cursorError(err)
 	}
-	return cursor, nil
+	lost, err := s.takenBack(ctx, cursor, epochs)
+	return cursor, lost, err
+}
+
+// takenBack returns what lies before a cursor that Kafka has taken back, or nil.
+func (s *Server) takenBack(ctx context.Context, cursor broadcast.Vector, epochs []int32) (*broadcast.GapError, error) {
+	gaps, err := s.source.Check(ctx, cursor, epochs)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		s.cfg.Logger.Warn("cursor can not be checked", "error", err)
+		return nil, unavailable("Kafka can not be asked whether it still has what lies before the cursor; try again, here or at another gateway")
+	case len(gaps) == 0:
+		return nil, nil
+	}
+	next := cursor.Clone()
+	for _, g := range gaps {
+		next[g.Partition] = g.To
+	}
+	return &broadcast.GapError{At: cursor, Next: next, Gaps: gaps}, nil
 }
 
 func (s *Server) since(ctx context.Context, t *timestamppb.Timestamp) (broadcast.Vector, error) {

@@ -750,13 +750,14 @@ func (x *StreamEnd) GetGaps() []*StreamEnd_Gap {
 	return nil
 }
 
-// A run of offsets that can not be served.
+// A run of offsets that can not be served. Where to is less than from, Kafka has lost what it had from to on, and
+// has put or will put other records there: what was received of it is void, and the partition goes on at to.
 type StreamEnd_Gap struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Partition int32                  `protobuf:"varint,1,opt,name=partition,proto3" json:"partition,omitempty"`
-	// The first offset missing.
+	// The first offset missing: where the stream stood.
 	From int64 `protobuf:"varint,2,opt,name=from,proto3" json:"from,omitempty"`
-	// The first offset after those missing.
+	// The first offset after those missing: where the partition goes on.
 	To            int64 `protobuf:"varint,3,opt,name=to,proto3" json:"to,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -58,6 +58,12 @@ export class Position {
     if (end.cursor && !this.beginsWithExisting) this.cursor = end.cursor;
   }
 
+  /** Moves on to a cursor behind a gap. Where Kafka has gone back, what it puts at those offsets is new. */
+  skip(cursor: string, gaps: readonly { partition: number; from: bigint; to: bigint }[]): void {
+    this.cursor = cursor;
+    for (const { partition, from, to } of gaps) if (to < from) this.offsets.set(partition, to - 1n);
+  }
+
   /** Lets go of another topic's cursor and offsets. Returns the time to go on from. */
   startAgain(): Date {
     const last = this.last ? Number(this.last.publishedAt) : Date.now();

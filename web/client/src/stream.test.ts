@@ -289,6 +289,21 @@ test.each([
   await end();
 });
 
+test("where Kafka has gone back, what it has put there is handed over, and what comes again is not", async () => {
+  const gateways = new FakeGateways(
+    function* () {
+      for (const offset of [1, 2, 3, 4]) yield payment(offset);
+      throw refusal(Code.DataLoss, { cursor: "back", gaps: [{ partition: 0, from: 5n, to: 3n }] });
+    },
+    () => [payment(2), payment(3), payment(4), payment(5)],
+    () => silent(),
+  );
+  const { ids, end } = follow(gateways);
+  await pass(2000);
+  expect(ids).toEqual([1, 2, 3, 4, 3, 4, 5].map((offset) => `0/${offset}`));
+  await end();
+});
+
 test("a gap without a way on is tried again", async () => {
   const gateways = new FakeGateways(refusal(Code.DataLoss));
   const { gaps, end } = follow(gateways, { cursor: "mine" });

@@ -168,7 +168,7 @@ export class Stream implements PaymentStream {
   private skip(reason: string, end: StreamEnd, cursor: string): boolean {
     const ranges = end.gaps.map(({ partition, from, to }) => ({ partition, from, to }));
     if (!this.reporter.gap({ ranges, reason, cursor })) return false;
-    this.position.cursor = cursor;
+    this.position.skip(cursor, ranges);
     return true;
   }
 

@@ -73,7 +73,10 @@ export type StreamState =
 
 /** Payments that Kafka, or the gateway, no longer has. */
 export interface Gap {
-  /** Which ones, where the gateway knows: offsets `from` up to, but without, `to`. */
+  /**
+   * Which ones, where the gateway knows: offsets `from` up to, but without, `to`. Where `to` is less, Kafka has
+   * lost those from `to` up to, but without, `from`, and what comes next at these offsets are other payments.
+   */
   ranges: { partition: number; from: bigint; to: bigint }[];
   reason: string;
   /** Where the stream goes on. */

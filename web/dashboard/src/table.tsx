@@ -157,7 +157,11 @@ function GapLine({ row, attributes }: { row: GapRow; attributes: object }) {
 
 function gapText({ gap }: GapRow): string {
   if (!gap) return "From here on the gateway reads another topic, or the topic was made anew.";
-  const ranges = gap.ranges.map((r) => `partition ${r.partition}, offsets ${r.from} to ${r.to - 1n}`);
+  const ranges = gap.ranges.map(({ partition, from, to }) =>
+    to < from
+      ? `partition ${partition}, offsets ${to} to ${from - 1n}, which were shown and which Kafka has lost`
+      : `partition ${partition}, offsets ${from} to ${to - 1n}`,
+  );
   return ranges.length > 0 ? `${ranges.join("; ")}: ${gap.reason}` : gap.reason;
 }
 

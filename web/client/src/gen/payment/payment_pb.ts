@@ -332,7 +332,8 @@ export const StreamEndSchema: GenMessage<StreamEnd> = /*@__PURE__*/
   messageDesc(file_payment_payment, 6);
 
 /**
- * A run of offsets that can not be served.
+ * A run of offsets that can not be served. Where to is less than from, Kafka has lost what it had from to on, and
+ * has put or will put other records there: what was received of it is void, and the partition goes on at to.
  *
  * @generated from message payment.StreamEnd.Gap
  */
@@ -343,14 +344,14 @@ export type StreamEnd_Gap = Message<"payment.StreamEnd.Gap"> & {
   partition: number;
 
   /**
-   * The first offset missing.
+   * The first offset missing: where the stream stood.
    *
    * @generated from field: int64 from = 2;
    */
   from: bigint;
 
   /**
-   * The first offset after those missing.
+   * The first offset after those missing: where the partition goes on.
    *
    * @generated from field: int64 to = 3;
    */
