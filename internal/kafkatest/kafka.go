@@ -128,7 +128,7 @@ func (k *Kafka) boot(s settings) error {
 	if err := writeCertificates(k.dir); err != nil {
 		return fmt.Errorf("make certificates: %w", err)
 	}
-	ports, err := freePorts(len(listeners))
+	ports, err := FreePorts(len(listeners))
 	if err != nil {
 		return err
 	}
@@ -281,10 +281,10 @@ func (k *Kafka) client(opts ...kgo.Opt) (*kgo.Client, error) {
 	return cl, nil
 }
 
-// freePorts picks ports below the range from which the kernel takes those of
+// FreePorts picks ports below the range from which the kernel takes those of
 // outgoing connections: in it, a client that keeps dialling a stopped broker
 // may be given the broker's own port, and then connects to itself.
-func freePorts(n int) ([]int, error) {
+func FreePorts(n int) ([]int, error) {
 	const lowest, highest = 12000, 32000
 	var ports []int
 	for range 100 * n {
