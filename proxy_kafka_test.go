@@ -25,6 +25,10 @@ type proxy struct {
 	log        *logged
 }
 
+func proxies() map[string]func(*testing.T, []*instance) *proxy {
+	return map[string]func(*testing.T, []*instance) *proxy{"HAProxy": startHAProxy, "nginx": startNginx}
+}
+
 func startHAProxy(t *testing.T, gateways []*instance) *proxy {
 	t.Helper()
 	at := freeAddresses(t, 1)[0]
@@ -134,6 +138,9 @@ func (p *proxy) check(t *testing.T) {
 				t.Errorf("a request failed: %s", line)
 			}
 		}
+	}
+	if t.Failed() {
+		t.Logf("the log:\n%s", p.log)
 	}
 	t.Logf("requests by status: %v", statuses)
 }

@@ -21,9 +21,7 @@ const noticed = 1200 * time.Millisecond
 func TestRollingRestart(t *testing.T) {
 	k := kafkatest.Shared(t)
 	buildClient(t)
-	for name, start := range map[string]func(*testing.T, []*instance) *proxy{
-		"HAProxy": startHAProxy, "nginx": startNginx,
-	} {
+	for name, start := range proxies() {
 		t.Run(name, func(t *testing.T) {
 			const partitions = 3
 			topic := kafkatest.TopicName(t)

@@ -40,12 +40,12 @@ type outsideSubscriber struct {
 func (s *subscribers) startNode(t *testing.T, p *proxy) {
 	t.Helper()
 	args := []string{"--experimental-eventsource", "--no-warnings", "web/testing/src/subscribers.ts"}
-	for _, kind := range []string{"grpc", "grpc", "grpc-web", "grpc-web", "connect", "connect", "sse"} {
-		name, address := fmt.Sprintf("%s %d", kind, len(s.byName)+1), p.http
+	for i, kind := range []string{"grpc", "grpc", "grpc-web", "grpc-web", "connect", "connect", "sse"} {
+		name, address := fmt.Sprintf("%s %d", kind, i), p.http
 		if kind == "grpc" {
 			address = p.grpc
 		}
-		s.byName[name] = &outsideSubscriber{repeats: kind == "sse"}
+		s.add(name, kind == "sse")
 		args = append(args, name, kind, address)
 	}
 	cmd := exec.Command("web/node_modules/.bin/node", args...)
@@ -57,7 +57,7 @@ func (s *subscribers) startNode(t *testing.T, p *proxy) {
 func (s *subscribers) startTail(t *testing.T, p *proxy) {
 	t.Helper()
 	const name = "tail"
-	s.byName[name] = &outsideSubscriber{}
+	s.add(name, false)
 	cmd := exec.Command(binary, "tail", "--json", "--address="+p.grpc)
 	cmd.Dir, cmd.Env = t.TempDir(), []string{}
 	cmd.Stdout = &lines{take: func(line string) {
@@ -74,6 +74,12 @@ func (s *subscribers) startTail(t *testing.T, p *proxy) {
 	}}
 	cmd.Stderr = &lines{take: func(line string) { s.state(name, line) }}
 	startChild(t, cmd)
+}
+
+func (s *subscribers) add(name string, repeats bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byName[name] = &outsideSubscriber{repeats: repeats}
 }
 
 // takeFields takes a line of web/testing/src/subscribers.ts.
@@ -162,6 +168,9 @@ func (s *subscribers) check(t *testing.T, records []*kgo.Record) {
 		if !slices.EqualFunc(want, one.ids, slices.Equal[[]string]) {
 			t.Errorf("%s: its payments are not Kafka's", name)
 		}
+		if !slices.ContainsFunc(one.states, func(state string) bool { return strings.Contains(state, "rying") }) {
+			t.Errorf("%s: none of its gateways has ended: this shows nothing", name)
+		}
 		t.Logf("%s: %d payments, %d of them again; silent for %v at most; %s",
 			name, len(records), one.repeated, one.silence.Round(time.Millisecond), strings.Join(one.states, " > "))
 	}
@@ -178,7 +187,7 @@ func (s *subscribers) awaitEach(t *testing.T, what string, holds func(*outsideSu
 				t.Fatalf("%s: %s, after %s", name, one.failure, strings.Join(one.states, " > "))
 			}
 			if !holds(one) {
-				return fmt.Errorf("%s: %d payments in partition 0; %s", name, len(slices.Concat(one.ids...)), strings.Join(one.states, " > "))
+				return fmt.Errorf("%s: %d payments; %s", name, len(slices.Concat(one.ids...)), strings.Join(one.states, " > "))
 			}
 		}
 		return nil
