@@ -106,8 +106,9 @@ test-go: ## Run the Go tests, with the race detector
 # Only packages that have tests for a real Kafka, one at a time: each starts brokers of its own.
 .PHONY: test-kafka
 test-kafka: web/node_modules ## Run the tests against a real Kafka, downloaded once into .kafka/
-	$(call say,fetch Kafka)
+	$(call say,fetch Kafka and the proxies)
 	@internal/kafkatest/fetch.sh
+	@internal/proxytest/fetch.sh
 	$(call say,go test $(RACE) -tags kafka)
 	@packages=$$($(GREP) -l '^//go:build .*\bkafka\b' -- '*_test.go' ':!chaos' | xargs -r -n1 dirname | sort -u | sed 's|^|./|' || true); \
 	[[ -n $$packages ]] || { echo 'no test has the build tag kafka' >&2; exit 1; }; \
@@ -265,7 +266,7 @@ check-web-audit: web/node_modules ## Look for known vulnerabilities in what web/
 # --- the rest
 
 .PHONY: clean
-clean: ## Remove what build, test and bench leave behind (.kafka/ stays)
+clean: ## Remove what build, test and bench leave behind (.kafka/ and .proxies/ stay)
 	$(call say,clean)
 	@rm -f paystream
 	@git ls-files --others --ignored --exclude-standard -- '*.test' '*.prof' '*.out' ':!**/node_modules/**' | xargs -r rm -f

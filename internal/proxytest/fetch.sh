@@ -1,8 +1,8 @@
 #!/bin/sh
-# Fetches HAProxy and nginx for the test of rolling restarts: on Debian and its like, the packages and
-# what they need beside what is installed, unpacked into .proxies/ at the root of the repository.
-# Nothing is installed, so no service starts. Does nothing where both are on the PATH, or there
-# already. Where they can't be had it says so, and fails in CI alone: elsewhere the test is skipped.
+# Fetches HAProxy and nginx for the tests behind proxies: on Debian and its like, the packages and what
+# they need beside what is installed, unpacked into .proxies/ at the root of the repository. Nothing is
+# installed, so no service starts. Does nothing where both are on the PATH, or there already. Where
+# they can't be had it says so, and fails in CI alone: elsewhere those tests are skipped.
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -10,7 +10,7 @@ to=$root/.proxies
 PATH=$PATH:/usr/sbin
 
 lacking() {
-	echo "proxytest: $1: the test of rolling restarts needs haproxy and nginx" >&2
+	echo "proxytest: $1: the tests behind proxies need haproxy and nginx" >&2
 	[ -z "${CI:-}" ] || exit 1
 	exit 0
 }
@@ -22,7 +22,7 @@ done
 if [ -z "$want" ] || [ "$(cat "$to/.complete" 2>/dev/null)" = "$want" ]; then
 	exit 0
 fi
-command -v apt-get >/dev/null 2>&1 && command -v dpkg >/dev/null 2>&1 || lacking "neither$want nor apt-get here"
+command -v apt-get >/dev/null 2>&1 && command -v dpkg >/dev/null 2>&1 || lacking "no$want here, and no apt-get to fetch with"
 
 new=$(mktemp -d "$root/.proxies.XXXXXX")
 trap 'rm -rf "$new"' EXIT
