@@ -49,7 +49,7 @@ func TestEverySecurity(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			topic := kafkatest.TopicName(t)
 			k.CreateTopic(t, topic, 3, nil)
-			i := startInstance(t, append(tt.env, "KAFKA_TOPIC="+topic)...)
+			i := startInstance(t, append(tt.env, "KAFKA_TOPIC="+topic, "KAFKA_GROUP_ID="+topic)...)
 			deliver(t, k, topic, i, 2000)
 		})
 	}

@@ -186,7 +186,8 @@ func (c *crowd) awaitDone(t *testing.T) []*follower {
 	return all
 }
 
-// kafkaEnv points a gateway to a topic over the listener without TLS and SASL.
+// kafkaEnv points a gateway to a topic over the listener without TLS and SASL, in a group of the topic's own: in a
+// shared one it would wait for members of other tests that were killed.
 func kafkaEnv(k *kafkatest.Kafka, topic string) []string {
-	return []string{"KAFKA_BROKERS=" + k.Plaintext(), "KAFKA_TOPIC=" + topic}
+	return []string{"KAFKA_BROKERS=" + k.Plaintext(), "KAFKA_TOPIC=" + topic, "KAFKA_GROUP_ID=group-of-" + topic}
 }

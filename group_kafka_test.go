@@ -26,11 +26,6 @@ import (
 	"paystream/payment"
 )
 
-// groupEnv is that of a gateway in a group of the topic's own.
-func groupEnv(k *kafkatest.Kafka, topic string) []string {
-	return append(kafkaEnv(k, topic), "KAFKA_GROUP_ID=group-of-"+topic)
-}
-
 // groupAdmin asks about a topic's group as operators' tools do.
 type groupAdmin struct {
 	*kadm.Client
@@ -160,7 +155,7 @@ func TestBadRecordsAreKeptByteForByte(t *testing.T) {
 	k := kafkatest.Shared(t)
 	leaveNothing(t)
 	w := newTurmoil(t, k)
-	env := append(groupEnv(k, w.topic), "KAFKA_MAX_RECORD_BYTES=500000")
+	env := append(kafkaEnv(k, w.topic), "KAFKA_MAX_RECORD_BYTES=500000")
 	one := startInstance(t, env...)
 	one.awaitReady(t)
 	two := startInstance(t, env...)
@@ -213,7 +208,7 @@ func TestWhatAKilledOwnerLeftIsFound(t *testing.T) {
 			producer.Produce(t, topic, records...)
 		}
 	}
-	env := groupEnv(k, topic)
+	env := kafkaEnv(k, topic)
 	owner := startProcess(t, env...)
 	owner.awaitReady(t)
 	produce(50)
@@ -255,7 +250,7 @@ func TestARefusingDeadLetterTopic(t *testing.T) {
 	topic := kafkatest.TopicName(t)
 	k.CreateTopic(t, topic, 2, nil)
 	k.CreateTopic(t, topic+".dlq", 2, map[string]string{"max.message.bytes": "100"})
-	i := startInstance(t, groupEnv(k, topic)...)
+	i := startInstance(t, kafkaEnv(k, topic)...)
 	i.awaitReady(t)
 	a := newGroupAdmin(t, k, topic)
 	k.Produce(t, topic, paid(0, "pay-1"), paid(1, "pay-2"))
@@ -303,7 +298,7 @@ func TestLagIsTrue(t *testing.T) {
 	w := newTurmoil(t, k)
 	a := newGroupAdmin(t, k, w.topic)
 	w.round(t)
-	i := startInstance(t, groupEnv(k, w.topic)...)
+	i := startInstance(t, kafkaEnv(k, w.topic)...)
 	i.awaitReady(t)
 	for range 3 {
 		w.round(t)
@@ -332,7 +327,7 @@ func TestRebalancesPauseNoStream(t *testing.T) {
 	k := kafkatest.Shared(t)
 	topic := kafkatest.TopicName(t)
 	k.CreateTopic(t, topic, 3, nil)
-	shaken := startProcess(t, groupEnv(k, topic)...)
+	shaken := startProcess(t, kafkaEnv(k, topic)...)
 	calm := startProcess(t, append(kafkaEnv(k, topic), "KAFKA_GROUP_ID=calm-group-of-"+topic)...)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -472,7 +467,7 @@ func TestReplayOnKafka(t *testing.T) {
 	leaveNothing(t)
 	topic := kafkatest.TopicName(t)
 	k.CreateTopic(t, topic, 2, nil)
-	first := startInstance(t, append(groupEnv(k, topic), "KAFKA_MAX_RECORD_BYTES=150")...)
+	first := startInstance(t, append(kafkaEnv(k, topic), "KAFKA_MAX_RECORD_BYTES=150")...)
 	first.awaitReady(t)
 	var records []*kgo.Record
 	const n = 40
@@ -484,7 +479,7 @@ func TestReplayOnKafka(t *testing.T) {
 	first.stop()
 	first.awaitEnd(t)
 
-	second := startInstance(t, groupEnv(k, topic)...)
+	second := startInstance(t, kafkaEnv(k, topic)...)
 	second.awaitReady(t)
 	s := second.open(t, second.streamCursor(t))
 	for i, want := range []string{fmt.Sprint(n, " sent, in"), fmt.Sprintf("0 to send to topic %s, %d sent before", topic, n)} {

@@ -73,7 +73,7 @@ func (i *instance) restart(t *testing.T, env []string) *instance {
 
 func gatewayEnv(k *kafkatest.Kafka, topic, address string) []string {
 	_, port, _ := strings.Cut(address, ":")
-	return append(kafkaEnv(k, topic), "GRPC_PORT="+port, "KAFKA_GROUP_ID="+topic) // without members that were killed
+	return append(kafkaEnv(k, topic), "GRPC_PORT="+port)
 }
 
 // buildClient builds the client library where a program that uses it finds it.
