@@ -22,6 +22,11 @@ func backoff(failures int) time.Duration {
 	return d/2 + rand.N(d/2)
 }
 
+// fruitlessPause returns how long to pause after so many fetches in a row that brought nothing and took no time.
+func fruitlessPause(fetches int) time.Duration {
+	return min(10*time.Millisecond<<min(fetches, 6), maxWait)
+}
+
 // sleep pauses and reports whether ctx still goes on.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)

@@ -45,6 +45,8 @@ var contract = map[string]func(t *testing.T, reader option){
 	"backfills are bounded":                      backfillIsBounded,
 	"a backfill waits for its readers":           backfillWaitsForReaders,
 	"a backfill outlives failures":               backfillOutlivesFailures,
+	"a backfill goes on without a partition":     backfillGoesOnWithoutOne,
+	"a backfill does not ask in a circle":        backfillDoesNotCircle,
 	"backfills take turns":                       backfillTakesTurns,
 	"a partition that stands still is noticed":   standsStill,
 	"since a time":                               since,

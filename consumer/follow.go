@@ -94,7 +94,7 @@ func (f *follower) fetch(ctx context.Context, at []position) time.Duration {
 	}
 	// A broker should not have answered yet. Do not ask it in a circle.
 	f.fruitless++
-	return min(10*time.Millisecond<<min(f.fruitless, 6), maxWait)
+	return fruitlessPause(f.fruitless)
 }
 
 // accept takes what was read of a partition.

@@ -61,7 +61,7 @@ func (r *refill) fill(ctx context.Context) bool {
 			fruitless = 0
 			continue
 		}
-		pause(ctx, max(wait, min(10*time.Millisecond<<min(fruitless, 6), maxWait)), changed)
+		pause(ctx, max(wait, fruitlessPause(fruitless)), changed)
 	}
 }
 

@@ -2,13 +2,9 @@ package consumer
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"sync"
+	"slices"
 	"sync/atomic"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kerr"
 
 	"paystream/broadcast"
 	"paystream/payment"
@@ -36,10 +32,14 @@ type replay struct {
 	cancel  context.CancelFunc
 	fetcher fetcher
 	merge
-	health map[int32]*health // of the queues
-	looked time.Time
-	ended  bool            // it was another one's turn
-	ctx    context.Context //nolint:containedctx // run's, for what merge calls
+	health  map[int32]*health // of the queues
+	flights map[int32]*flight // by group
+	landing chan *flight
+	changed <-chan struct{} // the table
+	moved   bool            // something has landed since all partitions ended
+	looked  time.Time
+	ended   bool            // it was another one's turn
+	ctx     context.Context //nolint:containedctx // run's, for what merge calls
 
 	over atomic.Bool // nothing more will come
 
@@ -48,16 +48,11 @@ type replay struct {
 	prepared bool // its readers have been let in
 }
 
-// health is how reading a partition goes.
-type health struct {
-	failures int // in a row
-	retryAt  time.Time
-}
-
 func (c *Consumer) newReplay(from broadcast.Vector) *replay {
 	r := &replay{
 		c: c, log: broadcast.NewPaced(broadcast.Limits{Bytes: replayBytes}), from: from, began: time.Now(),
 		fetcher: c.newFetcher(), health: map[int32]*health{},
+		flights: map[int32]*flight{}, landing: make(chan *flight), changed: c.table.waiting(),
 	}
 	r.merge = merge{append: r.append, passed: r.passed}
 	r.discover()
@@ -91,6 +86,13 @@ func (r *replay) letIn() {
 // run returns when ctx has ended, or others have their turn.
 func (r *replay) run(ctx context.Context) {
 	defer r.fetcher.close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		for range r.flights {
+			<-r.landing
+		}
+	}()
 	r.ctx = ctx
 	for first := true; r.fill(ctx); first = false {
 		if first {
@@ -121,40 +123,37 @@ func (r *replay) discover() {
 	}
 }
 
-// fill fetches until every partition that has more has records, or, where none has, any gets some. It reports false
-// when the replay is over.
+// fill reads until every partition that has more has records, but for those in trouble, or, where none has more, any
+// gets some. It reports false when the replay is over.
 func (r *replay) fill(ctx context.Context) bool {
 	for {
 		if r.look(); r.stopped() {
 			return false
 		}
 		r.discover()
-		empty := r.empty()
-		if len(empty) == 0 && r.waiting() {
+		waiting, held := r.waiting(), r.held()
+		if !waiting && !held && r.moved { // all of them end here, for now
+			r.moved = false
+			r.c.backfills.prepared(r)
+			r.log.Wake() // marks do not, and who is shown nothing of all this may be able to leave by now
+		}
+		r.launch(ctx, waiting || held)
+		if waiting && !held {
 			return true
 		}
-		if len(empty) == 0 { // all of them end here, for now
-			r.log.Wake() // marks do not, and who is shown nothing of all this may be able to leave by now
-			for _, q := range r.queues {
-				q.done = false
-			}
-			empty = r.queues
-		}
-		changed := r.c.table.waiting()
-		if wait := r.fetch(ctx, empty); wait > 0 {
-			pause(ctx, wait, changed)
-		}
+		r.await(ctx)
 	}
 }
 
 // waiting reports whether any queue has records.
 func (r *replay) waiting() bool {
-	for _, q := range r.queues {
-		if len(q.records) > 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.queues, func(q *queue) bool { return len(q.records) > 0 })
+}
+
+// held reports whether merging waits for a partition that has more. One in trouble is not waited for: it loses its
+// place in the order of times, and nothing else.
+func (r *replay) held() bool {
+	return slices.ContainsFunc(r.empty(), func(q *queue) bool { return !r.health[q.partition].troubled() })
 }
 
 // look lets waiting readers in, and sees whether it is another one's turn.
@@ -164,94 +163,6 @@ func (r *replay) look() {
 	}
 	r.looked = time.Now()
 	r.ended = !r.c.backfills.pass(r)
-}
-
-// fetch reads the partitions once, as far as they can be now, and returns for how long to pause when none can.
-func (r *replay) fetch(ctx context.Context, empty []*queue) (wait time.Duration) {
-	groups := map[int32][]position{}
-	byPartition := map[int32]*queue{}
-	wait = maxBackoff
-	for _, q := range empty {
-		p, g := r.c.table.locate(q.partition)
-		if d := time.Until(r.health[q.partition].retryAt); g == noGroup || d > 0 {
-			wait = min(wait, max(d, minBackoff))
-			continue
-		}
-		wait = 0
-		byPartition[q.partition] = q
-		groups[g] = append(groups[g], position{
-			partition: q.partition, leader: p.leader, epoch: p.epoch, offset: q.at,
-			maxBytes: int32(max(replayShare/len(r.queues), minShare)),
-		})
-	}
-	var wg sync.WaitGroup
-	for g, at := range groups {
-		wg.Go(func() {
-			err := r.fetcher.fetch(ctx, g, at, func(got *fetched) { r.accept(ctx, byPartition[got.partition], got) })
-			if err != nil && ctx.Err() == nil {
-				for _, a := range at {
-					r.failed(a.partition, err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	return wait
-}
-
-// accept takes what was read of a partition into its queue.
-func (r *replay) accept(ctx context.Context, q *queue, got *fetched) {
-	r.c.confirm(ctx, got, q.at)
-	q.records, q.at = q.encode(got.records), got.next
-	if len(q.records) == 0 {
-		r.passed(q)
-	}
-	if got.err != nil {
-		if err := r.overcome(ctx, q, got.err); err != nil && ctx.Err() == nil {
-			r.failed(q.partition, err)
-		}
-		return
-	}
-	h := r.health[q.partition]
-	if h.failures > 0 {
-		r.c.troubles.over(r.name(q.partition))
-	}
-	*h = health{}
-	q.end = max(got.end, q.at)
-	q.done = len(q.records) == 0 && (q.at >= q.end || got.drained)
-}
-
-// overcome deals with an offset that Kafka does not have. What it has no longer is a gap, and the replay goes on
-// behind it. What it does not have yet is waited for: the reader's cursor is ahead.
-func (r *replay) overcome(ctx context.Context, q *queue, err error) error {
-	if !errors.Is(err, kerr.OffsetOutOfRange) || len(q.records) > 0 {
-		return err
-	}
-	p := r.c.table.get(q.partition)
-	of := []placement{{partition: q.partition, leader: p.leader, epoch: p.epoch}}
-	first, err := r.c.client.offsets(ctx, of, earliest)
-	if err != nil {
-		return fmt.Errorf("find the first offset: %w", err)
-	}
-	if q.at < first[0] {
-		r.log.Gap(q.partition, first[0])
-		q.at = first[0]
-		return nil
-	}
-	q.done = true
-	r.health[q.partition].retryAt = time.Now().Add(maxWait)
-	return nil
-}
-
-func (r *replay) name(partition int32) string { return "replay of " + partitionName(partition) }
-
-// failed enters that a partition could not be read.
-func (r *replay) failed(partition int32, err error) {
-	h := r.health[partition]
-	h.retryAt = time.Now().Add(backoff(h.failures))
-	h.failures++
-	r.c.troubles.lost(r.name(partition), r.c.cfg.Kafka.Explain(err))
-	r.c.refresh()
 }
 
 // passed moves the log on to where the partition is read on.
