@@ -479,3 +479,18 @@ func TestAppenderWaitsForTheFarthestReader(t *testing.T) {
 		}
 	})
 }
+
+func TestInside(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]int64{0: 0, 1: 0, 40: 10, 400: 100, 1000: 700} {
+		log, _ := newLog(broadcast.Limits{Records: 400}, 1)
+		fill(log, n)
+		if v := log.Inside(); v.At(0) < want-1 || v.At(0) > want { // a mark stands before the first record
+			t.Errorf("%d records: %v, want %d", n, v, want)
+		}
+		log.Open(1, 70)
+		if v := log.Inside(); v.At(1) != 70 {
+			t.Errorf("%v lies before where the log began", v)
+		}
+	}
+}

@@ -57,8 +57,8 @@ func backfillGoesOnWithoutOne(t *testing.T, reader option) {
 			if took := time.Since(began); took > 5*time.Second {
 				t.Errorf("the other one was read for %v", took)
 			}
-			if v := r.sub.Vector(); v.At(0) != 305 || v.At(1) != 0 {
-				t.Errorf("stands at %v", v)
+			if v := r.sub.Vector(); v.At(0) != 305 || v.At(1) != 0 || v.Covers(g.log.Oldest()) {
+				t.Errorf("stands at %v, and the log begins at %v", v, g.log.Oldest())
 			}
 			if diff := cmp.Diff(append(many("0-", 300), many("live-", 5)...), ofPartition(t, r.got, 0)); diff != "" {
 				t.Error(diff)
@@ -69,6 +69,9 @@ func backfillGoesOnWithoutOne(t *testing.T, reader option) {
 			}
 			if diff := cmp.Diff(many("1-", 300), ofPartition(t, r.got, 1)); diff != "" {
 				t.Error(diff)
+			}
+			if v := r.sub.Vector(); !v.Covers(g.log.Newest()) {
+				t.Errorf("stands at %v, and the log ends at %v", v, g.log.Newest())
 			}
 		})
 	}

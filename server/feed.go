@@ -166,12 +166,17 @@ func (f *feed) seated() bool {
 	return f.sub != nil
 }
 
-// rejoin goes on in the log where that holds what follows.
+// rejoin goes on in the log where that holds what follows, and will for a while: a stream that is slow and stands at
+// its edge would fall out at once. One that has read all that its backfill has is not slow.
 func (f *feed) rejoin() {
 	if f.back == nil {
 		return
 	}
-	if at := f.sub.Vector(); at.Covers(f.log.Oldest()) {
+	edge := f.log.Inside
+	if f.sub.CaughtUp() {
+		edge = f.log.Oldest
+	}
+	if at := f.sub.Vector(); at.Covers(edge()) {
 		if sub := f.subscribe(f.log, at); sub != nil {
 			f.leave()
 			f.sub = sub
