@@ -94,16 +94,28 @@ func (r *replay) launch(ctx context.Context, busy bool) {
 	}
 	for g, f := range begun {
 		r.flights[g] = f
-		of, cancel := context.WithCancel(ctx)
+		within, cancel := context.WithCancel(ctx)
 		f.cancel = cancel
 		go func() {
-			f.run(of, r.fetcher)
+			f.run(within, r.fetcher)
 			r.landing <- f
 		}()
 	}
 }
 
-// await waits until flights have landed, or it is time to look around.
+// landAll takes in what has landed meanwhile.
+func (r *replay) landAll() {
+	for {
+		select {
+		case f := <-r.landing:
+			r.land(f)
+		default:
+			return
+		}
+	}
+}
+
+// await waits until a flight has landed, or it is time to look around.
 func (r *replay) await(ctx context.Context) {
 	timer := time.NewTimer(lookEvery)
 	defer timer.Stop()

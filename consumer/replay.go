@@ -131,6 +131,7 @@ func (r *replay) fill(ctx context.Context) bool {
 			return false
 		}
 		r.discover()
+		r.landAll()
 		waiting, held := r.waiting(), r.held()
 		if !waiting && !held && r.moved { // all of them end here, for now
 			r.moved = false

@@ -161,6 +161,45 @@ func noLeader(t *testing.T, c *kfake.Cluster) (over func()) {
 	}
 }
 
+// backfillFindsTheNewLeader: a fetch from a broker that is silent is given up when another one leads.
+func backfillFindsTheNewLeader(t *testing.T, reader option) {
+	c := newCluster(t, 1, kfake.NumBrokers(2))
+	move := func(to int32) {
+		if err := c.MoveTopicPartition(topic, 0, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move(0)
+	newProducer(t, c.ListenAddrs()).pay(0, many("p", 300)...)
+	g := start(t, c.ListenAddrs(), reader, retain(10))
+	g.ready()
+	gate := make(chan struct{})
+	defer close(gate)
+	var silent atomic.Int64
+	c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if c.CurrentNode() == 0 {
+			if req.(*kmsg.FetchRequest).Topics[0].Partitions[0].FetchOffset == 0 {
+				silent.Add(1)
+			}
+			c.SleepControl(func() { <-gate })
+		}
+		return nil, nil, false
+	})
+	from := broadcast.Vector{0}
+	r := g.backfill(from)
+	defer r.b.Leave()
+	g.until("fetch of the backfill", func() bool { return silent.Load() > 0 })
+	began := time.Now()
+	move(1)
+	if err := r.read(from, 300); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
 // backfillDoesNotCircle: a broker that answers at once though it has nothing is not asked on and on.
 func backfillDoesNotCircle(t *testing.T, reader option) {
 	c := newCluster(t, 2)
