@@ -60,6 +60,7 @@ var committedOnly = map[string]func(t *testing.T, reader option){
 	"nothing of aborted transactions":                 abortedTransactions,
 	"a partition is read on only when it is needed":   boundedMemory,
 	"a broker that answers too soon is not asked on":  answersTooSoon,
+	"a backfill loses nothing at a new leader":        backfillLosesNothingAtANewLeader,
 	"a backfill finds the new leader":                 backfillFindsTheNewLeader,
 	"one fetch per leader while idle":                 idleFetches,
 	"a topic made anew that has outgrown the old one": topicOutgrown,

@@ -121,10 +121,10 @@ func (c *Consumer) confirm(ctx context.Context, got *fetched, at int64) {
 	case got.err != nil && len(got.records) == 0 && !errors.Is(got.err, kerr.OffsetOutOfRange):
 		return
 	}
-	at = max(at, c.table.get(got.partition).next)
+	read := max(at, c.table.get(got.partition).next)
 	end, err := c.epochEnd(ctx, epochOf{got.partition, known})
-	if err == nil && end < at {
-		err = c.truncated(ctx, got.partition, end, at)
+	if err == nil && end < read {
+		err = c.truncated(ctx, got.partition, end, read)
 	}
 	if err != nil {
 		got.records, got.next, got.err = nil, at, err

@@ -164,12 +164,7 @@ func noLeader(t *testing.T, c *kfake.Cluster) (over func()) {
 // backfillFindsTheNewLeader: a fetch from a broker that is silent is given up when another one leads.
 func backfillFindsTheNewLeader(t *testing.T, reader option) {
 	c := newCluster(t, 1, kfake.NumBrokers(2))
-	move := func(to int32) {
-		if err := c.MoveTopicPartition(topic, 0, to); err != nil {
-			t.Fatal(err)
-		}
-	}
-	move(0)
+	old := c.LeaderFor(topic, 0)
 	newProducer(t, c.ListenAddrs()).pay(0, many("p", 300)...)
 	g := start(t, c.ListenAddrs(), reader, retain(10))
 	g.ready()
@@ -178,7 +173,7 @@ func backfillFindsTheNewLeader(t *testing.T, reader option) {
 	var silent atomic.Int64
 	c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
-		if c.CurrentNode() == 0 {
+		if c.CurrentNode() == old {
 			if req.(*kmsg.FetchRequest).Topics[0].Partitions[0].FetchOffset == 0 {
 				silent.Add(1)
 			}
@@ -191,12 +186,39 @@ func backfillFindsTheNewLeader(t *testing.T, reader option) {
 	defer r.b.Leave()
 	g.until("fetch of the backfill", func() bool { return silent.Load() > 0 })
 	began := time.Now()
-	move(1)
+	move(t, c, 0)
 	if err := r.read(from, 300); err != nil {
 		t.Fatal(err)
 	}
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %v", took)
+	}
+}
+
+// backfillLosesNothingAtANewLeader: while nobody can say whether a new leader has what the old one had, nothing is read
+// of it, and nothing passed over.
+func backfillLosesNothingAtANewLeader(t *testing.T, reader option) {
+	c := newCluster(t, 1, kfake.NumBrokers(2))
+	newProducer(t, c.ListenAddrs()).pay(0, many("p", 300)...)
+	g := start(t, c.ListenAddrs(), reader, retain(10))
+	g.ready()
+	var refused atomic.Int64
+	c.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if refused.Add(1) <= 4 {
+			return nil, errors.New("hang up"), true
+		}
+		return nil, nil, false
+	})
+	move(t, c, 0)
+	from := broadcast.Vector{0}
+	r := g.backfill(from)
+	defer r.b.Leave()
+	if err := r.read(from, 300); err != nil {
+		t.Fatal(err)
+	}
+	if refused.Load() < 4 {
+		t.Error("nobody asked")
 	}
 }
 
