@@ -187,8 +187,8 @@ func backfillIsBounded(t *testing.T, reader option) {
 	c := newCluster(t, 1)
 	p := newProducer(t, c.ListenAddrs())
 	const far = 60_000 // offsets apart: too far to share
-	for i := range 4 {
-		p.pay(0, many(fmt.Sprint("p", i, "-"), far)...)
+	for i := range 12 {
+		p.pay(0, many(fmt.Sprint("p", i, "-"), far/3)...)
 	}
 	g := start(t, c.ListenAddrs(), reader, retain(30), replays(2))
 	g.ready()

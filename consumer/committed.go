@@ -115,7 +115,7 @@ func (f *committed) read(asked position, p *kmsg.FetchResponseTopicPartition, m 
 		Pools:          []kgo.Pool{&m.slab},
 	}, p, m, nil)
 	out := &fetched{
-		partition: asked.partition, epoch: asked.epoch, next: max(next, asked.offset),
+		partition: asked.partition, epoch: asked.epoch, fenced: true, next: max(next, asked.offset),
 		end: p.LastStableOffset, high: p.HighWatermark, err: got.Err,
 	}
 	if p.ErrorCode != 0 {

@@ -235,7 +235,7 @@ func (c *Consumer) adopt(view *view, spans []span) {
 	for i, s := range spans {
 		c.log.Open(s.partition, s.start)
 		c.group.open(s.partition, s.start)
-		c.epochs.set(s.partition, view.partitions[i].epoch)
+		c.learn(s.partition, view.partitions[i].epoch)
 		c.table.add(&partition{id: s.partition, next: s.start, end: s.end, leader: view.partitions[i].leader, epoch: view.partitions[i].epoch})
 		records += s.end - s.start
 	}

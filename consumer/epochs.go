@@ -50,6 +50,13 @@ func (e *epochs) at(partition int32) int32 {
 	return unknownEpoch
 }
 
+// learn enters the epoch that a partition begins with.
+func (c *Consumer) learn(partition, epoch int32) {
+	if !c.cfg.ReadUncommitted {
+		c.epochs.set(partition, epoch)
+	}
+}
+
 // set enters the present epoch of a partition, and wakes those who wait for it.
 func (e *epochs) set(partition, epoch int32) {
 	e.mu.Lock()
@@ -113,7 +120,7 @@ func (e *TruncatedError) Error() string {
 func (c *Consumer) confirm(ctx context.Context, got *fetched, at int64) {
 	known := c.epochs.at(got.partition)
 	switch {
-	case got.epoch == known || got.epoch == unknownEpoch:
+	case got.epoch == known || !got.fenced:
 		return
 	case got.epoch < known: // it comes from a leader of old, who may have had what its successor has not
 		got.records, got.next = nil, at
@@ -181,8 +188,11 @@ func (c *Consumer) Epochs() []int32 { return *c.epochs.now.Load() }
 
 // Check returns what a reader has seen that Kafka's log no longer has, whose cursor is of given leader epochs, by
 // partition, below 0 where not known: such a gap goes back from the cursor's offset to the one to go on from. It asks
-// Kafka only where the leader has changed since.
+// Kafka only where the leader has changed since; with ReadUncommitted it does not know.
 func (c *Consumer) Check(ctx context.Context, cursor broadcast.Vector, under []int32) ([]broadcast.Gap, error) {
+	if c.cfg.ReadUncommitted {
+		return nil, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, epochPatience)
 	defer cancel()
 	var gaps []broadcast.Gap

@@ -46,6 +46,7 @@ type position struct {
 type fetched struct {
 	partition int32
 	epoch     int32    // that was asked with
+	fenced    bool     // it is the epoch of the leader that has answered
 	records   []record // in offset order, without markers
 	next      int64    // the offset to go on from; no less than was asked for
 	end       int64    // where what may be read ends now; unknown is -1

@@ -31,8 +31,8 @@ const (
 //   - It moves on past what was compacted away without saying how far. So at the
 //     end of such a partition the position stays before the hole, and what was
 //     read is called drained.
-//   - It finds a new leader before the metadata tell of one. So when that leader lacks records that were read
-//     ([TruncatedError]), some of its own may have been read before it is noticed.
+//   - It finds a new leader before the metadata tell of one. So nobody knows the leader epoch of what it reads, and a
+//     partition that is cut back goes unnoticed ([TruncatedError]).
 //   - It retries broken connections without a word, so its error log is read.
 //   - It knows no time but the producer's, and does not tell an empty value from
 //     none.
