@@ -22,7 +22,8 @@ type flight struct {
 	givenUp bool // the replay's to change
 
 	answers []answer
-	err     error // of the whole fetch
+	err     error         // of the whole fetch
+	waited  time.Duration // for the first answer
 	took    time.Duration
 }
 
@@ -40,6 +41,9 @@ type answer struct {
 // run fetches.
 func (f *flight) run(ctx context.Context, from fetcher) {
 	f.err = from.fetch(ctx, f.group, f.at, func(got *fetched) {
+		if f.answers == nil {
+			f.waited = time.Since(f.began)
+		}
 		f.c.confirm(ctx, got, f.queues[got.partition].at)
 		a := answer{
 			partition: got.partition, records: f.queues[got.partition].encode(got.records),
@@ -89,7 +93,7 @@ func (r *replay) launch(ctx context.Context, busy bool) {
 		h.flight.queues[q.partition] = q
 		h.flight.at = append(h.flight.at, position{
 			partition: q.partition, leader: p.leader, epoch: p.epoch, offset: q.at,
-			maxBytes: int32(max(replayShare/len(r.queues), minShare)),
+			maxBytes: int32(max(r.share/len(r.queues), minShare)),
 		})
 	}
 	for g, f := range begun {
@@ -150,6 +154,10 @@ func (r *replay) land(f *flight) {
 		r.health[id].flight = nil
 	}
 	r.moved = true
+	if r.share /= 2; f.waited > longWay {
+		r.share *= 4
+	}
+	r.share = min(max(r.share, smallShare), largeShare)
 	fruitful := f.took > maxWait/2
 	for _, a := range f.answers {
 		fruitful = r.accept(f.queues[a.partition], a) || fruitful

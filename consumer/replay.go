@@ -15,8 +15,15 @@ const (
 	replayBytes = 8 << 20
 	// replayAhead is how far a replay reads ahead of the farthest of its readers.
 	replayAhead = replayBytes / 4
-	// replayShare is about how much is fetched at once, over all partitions.
-	replayShare = 4 << 20
+	// About so much is fetched at once, over all partitions: little, so that live payments do not wait while it is
+	// decoded, but where an answer takes longer than longWay.
+	smallShare = 512 << 10
+	largeShare = 4 << 20
+	longWay    = 10 * time.Millisecond
+	// replayPace is how many records a replay appends in a second at the most: what lies in the past leaves the
+	// processors to what is live. pacedTogether is for how long it does not look at the clock.
+	replayPace    = 150_000
+	pacedTogether = time.Millisecond
 	// lookEvery is how often a replay looks at who waits.
 	lookEvery = 50 * time.Millisecond
 )
@@ -37,6 +44,8 @@ type replay struct {
 	landing chan *flight
 	changed <-chan struct{} // the table
 	moved   bool            // something has landed since all partitions ended
+	share   int             // how much to fetch at once
+	due     time.Time       // when the next records may be appended
 	looked  time.Time
 	ended   bool            // it was another one's turn
 	ctx     context.Context //nolint:containedctx // run's, for what merge calls
@@ -53,6 +62,7 @@ func (c *Consumer) newReplay(from broadcast.Vector) *replay {
 		c: c, log: broadcast.NewPaced(broadcast.Limits{Bytes: replayBytes}), from: from, began: time.Now(),
 		fetcher: c.newFetcher(), health: map[int32]*health{},
 		flights: map[int32]*flight{}, landing: make(chan *flight), changed: c.table.waiting(),
+		share: smallShare,
 	}
 	r.merge = merge{append: r.append, passed: r.passed}
 	r.discover()
@@ -184,6 +194,7 @@ func (r *replay) append(runs []broadcast.Batch) {
 			bytes += len(b.Records[i].Value)
 		}
 	}
+	r.pace(records)
 	if bytes <= replayAhead/2 {
 		if r.room(bytes) {
 			r.log.AppendAll(runs)
@@ -193,6 +204,17 @@ func (r *replay) append(runs []broadcast.Batch) {
 	}
 	r.c.backfills.records.Add(int64(records))
 	r.look()
+}
+
+// pace waits until so many records may be appended.
+func (r *replay) pace(records int) {
+	now := time.Now()
+	if wait := r.due.Sub(now); wait > 0 {
+		sleep(r.ctx, wait)
+	} else if wait < -pacedTogether {
+		r.due = now.Add(-pacedTogether)
+	}
+	r.due = r.due.Add(time.Duration(records) * time.Second / replayPace)
 }
 
 // appendLarge appends one record at a time.

@@ -66,13 +66,16 @@ func (t Topic) Event(payments Payments, i int, eventType string) (*paymentpb.Pay
 	}, nil
 }
 
-// cursor has the form, and so the length, of paystream's: kind, fingerprint, vector, checksum.
+// cursor has the form, and so the length, of paystream's: kind, fingerprint, vector, leader epochs, checksum.
 func (t Topic) cursor(i int) string {
 	b := append([]byte{'c'}, "bench   "...)
 	b = binary.AppendUvarint(b, uint64(t.Partitions))
 	for p := range t.Partitions {
 		next := (i + t.Partitions - p) / t.Partitions // payments up to i in partition p
 		b = binary.AppendUvarint(b, uint64(next))
+	}
+	for range t.Partitions {
+		b = binary.AppendUvarint(b, 1) // the first epoch
 	}
 	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
 	return base64.RawURLEncoding.EncodeToString(b)
