@@ -137,8 +137,9 @@ func (r *session) storm(ctx context.Context) error {
 	r.world.Traffic.Bad(true)
 	r.world.Traffic.Transactions(true)
 	return r.row(ctx, "all of it, at random", length, func() (fault.Outcome, error) {
-		err := fault.RunStorm(ctx, r.world, steps, func(s fault.Step) { r.progress.begin(s.String()) })
-		return fault.Outcome{Note: fmt.Sprintf("%d faults; 1 %% bad records and transactions all the time", len(steps))}, err
+		out, err := fault.RunStorm(ctx, r.world, steps, func(s fault.Step) { r.progress.begin(s.String()) })
+		out.Note = fmt.Sprintf("%d faults; 1 %% bad records and transactions all the time; %s", len(steps), out.Note)
+		return out, err
 	})
 }
 
@@ -206,7 +207,8 @@ func (r *session) deadLetters(ctx context.Context) error {
 		return err
 	}
 	records, repeats := r.world.Judge.DeadLetters()
-	r.report.DeadLetters = fmt.Sprintf("%d bad records have one, of %d; %d repeats", records, r.world.Judge.Figures().Bad, repeats)
+	r.report.DeadLetters = fmt.Sprintf("%d bad records have one, of %d; %d repeats; partitions may have changed their owner in %.0f %% of the time",
+		records, r.world.Judge.Figures().Bad, repeats, 100*r.world.Judge.Unrest().Seconds()/time.Since(r.begin).Seconds())
 	return nil
 }
 
