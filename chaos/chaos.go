@@ -180,7 +180,7 @@ func (r *session) finish(ctx context.Context) error {
 		}
 	}
 	r.report.Settings = []string{
-		fmt.Sprintf("3 brokers (replication 3, min ISR 2), 3 gateways, %d subscribers: %d protocols, each one that always reads, one that is slow, one that comes and goes",
+		fmt.Sprintf("3 brokers (replication 3, min ISR 2; replica.fetch.backoff.ms 50, replica.fetch.wait.max.ms 100), 3 gateways, %d subscribers: %d protocols, each one that always reads, one that is slow, one that comes and goes",
 			len(r.world.Subscribers), len(r.world.Steady())),
 		fmt.Sprintf("%d payments a second, acks from all, idempotent; %d partitions to begin with", r.options.rate, world.Partitions),
 	}
@@ -218,6 +218,9 @@ func (o options) write(r *report.Report, out io.Writer) (err error) {
 		return err
 	}
 	if o.markdown != "" {
+		if page, err := os.ReadFile(o.markdown); err == nil {
+			r.Soak = report.SoakOf(string(page))
+		}
 		file, err := os.Create(o.markdown)
 		if err != nil {
 			return fmt.Errorf("write the report: %w", err)

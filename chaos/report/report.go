@@ -48,6 +48,7 @@ type Report struct {
 	// DeadLetters says what was found in the dead-letter topic, or why nothing was looked for.
 	DeadLetters     string
 	DeadLettersRead bool
+	Soak            string // see SoakOf; empty where none is known
 }
 
 // Machine is what it ran on.
