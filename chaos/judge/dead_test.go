@@ -34,20 +34,28 @@ func TestDeadLetters(t *testing.T) {
 		{"each has one", []judge.Letter{letter(0, 10, 7, 1), letter(1, 10, 8, 1)}, nil, 0, nil},
 		{"one has none", []judge.Letter{letter(0, 10, 7, 1)}, nil, 0, map[judge.Fault]int64{judge.NotDeadLettered: 1}},
 		{
-			"one has other bytes", []judge.Letter{letter(0, 10, 7, 1), letter(1, 10, 9, 1)},
-			nil, 0, map[judge.Fault]int64{judge.DeadAltered: 1},
+			"one has other bytes",
+			[]judge.Letter{letter(0, 10, 7, 1), letter(1, 10, 9, 1)},
+			nil, 0,
+			map[judge.Fault]int64{judge.DeadAltered: 1},
 		},
 		{
-			"a good one has one", []judge.Letter{letter(0, 10, 7, 1), letter(1, 10, 8, 1), letter(1, 3, at(1, 3), 1)},
-			nil, 0, map[judge.Fault]int64{judge.DeadWrongly: 1},
+			"a good one has one",
+			[]judge.Letter{letter(0, 10, 7, 1), letter(1, 10, 8, 1), letter(1, 3, at(1, 3), 1)},
+			nil, 0,
+			map[judge.Fault]int64{judge.DeadWrongly: 1},
 		},
 		{
-			"one has two, and nothing had happened", []judge.Letter{letter(0, 10, 7, 1), letter(1, 10, 8, 1), letter(0, 10, 7, 5)},
-			nil, 1, map[judge.Fault]int64{judge.DeadRepeated: 1},
+			"one has two, and nothing had happened",
+			[]judge.Letter{letter(0, 10, 7, 1), letter(1, 10, 8, 1), letter(0, 10, 7, 5)},
+			nil, 1,
+			map[judge.Fault]int64{judge.DeadRepeated: 1},
 		},
 		{
-			"one has two, in one millisecond", []judge.Letter{letter(0, 10, 7, 1), letter(0, 10, 7, 1), letter(1, 10, 8, 1)},
-			nil, 1, map[judge.Fault]int64{judge.DeadRepeated: 1},
+			"one has two, in one millisecond",
+			[]judge.Letter{letter(0, 10, 7, 1), letter(0, 10, 7, 1), letter(1, 10, 8, 1)},
+			nil, 1,
+			map[judge.Fault]int64{judge.DeadRepeated: 1},
 		},
 		{
 			"one has two, and the owner changed between them",
@@ -62,12 +70,14 @@ func TestDeadLetters(t *testing.T) {
 		{
 			"one has two, and the owner changed before and behind them",
 			[]judge.Letter{letter(0, 10, 7, 1), letter(1, 10, 8, 1), letter(0, 10, 7, 5)},
-			func(j *judge.Judge) { unsettled(j, 0, 0.9); unsettled(j, 5.1, 6) }, 1, map[judge.Fault]int64{judge.DeadRepeated: 1},
+			func(j *judge.Judge) { unsettled(j, 0, 0.9); unsettled(j, 5.1, 6) }, 1,
+			map[judge.Fault]int64{judge.DeadRepeated: 1},
 		},
 		{
 			"one has three, and the owner changed once: they are read in another order",
 			[]judge.Letter{letter(0, 10, 7, 9), letter(1, 10, 8, 1), letter(0, 10, 7, 1), letter(0, 10, 7, 5)},
-			func(j *judge.Judge) { unsettled(j, 2, 3) }, 2, map[judge.Fault]int64{judge.DeadRepeated: 1},
+			func(j *judge.Judge) { unsettled(j, 2, 3) }, 2,
+			map[judge.Fault]int64{judge.DeadRepeated: 1},
 		},
 		{
 			"that of a new topic at the same offset is no repeat",
@@ -77,17 +87,20 @@ func TestDeadLetters(t *testing.T) {
 		{
 			"the new topic's has none: the old one's at its offset is another",
 			[]judge.Letter{letter(0, 10, 7, 1), letter(1, 10, 8, 1)},
-			func(j *judge.Judge) { j.Anew(); j.Acknowledged(0, 10, judge.Bad, 9) }, 0, map[judge.Fault]int64{judge.NotDeadLettered: 1},
+			func(j *judge.Judge) { j.Anew(); j.Acknowledged(0, 10, judge.Bad, 9) }, 0,
+			map[judge.Fault]int64{judge.NotDeadLettered: 1},
 		},
 		{
 			"the old topic's, said to be the new one's",
 			[]judge.Letter{{Topic: 1, Offset: 10, Sum: 7, Written: second(1)}, letter(1, 10, 8, 1)},
-			func(j *judge.Judge) { j.Anew() }, 0, map[judge.Fault]int64{judge.DeadWrongly: 1, judge.NotDeadLettered: 1},
+			func(j *judge.Judge) { j.Anew() }, 0,
+			map[judge.Fault]int64{judge.DeadWrongly: 1, judge.NotDeadLettered: 1},
 		},
 		{
 			"of a topic that nobody knows",
 			[]judge.Letter{letter(0, 10, 7, 1), letter(1, 10, 8, 1), {Topic: -1, Offset: 10, Sum: 7, Written: second(1)}},
-			nil, 0, map[judge.Fault]int64{judge.DeadWrongly: 1},
+			nil, 0,
+			map[judge.Fault]int64{judge.DeadWrongly: 1},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
