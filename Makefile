@@ -137,9 +137,9 @@ chaos-quick: ## The same in 3 minutes, with a selection of faults
 	@$(CHAOS) -quick $(ARGS)
 
 .PHONY: chaos-soak
-chaos-soak: ## Have 500 subscribers come and go for 30 minutes, and plot what the gateways take
+chaos-soak: ## Have 500 subscribers come and go for 30 minutes, and judge whether the gateways grow
 	$(call say,go build chaos/)
-	@$(CHAOS) -soak 30m -rate 1000 -markdown chaos/SOAK.md $(ARGS)
+	@$(CHAOS) -soak 30m -rate 1000 -markdown chaos/RESULTS.md $(ARGS)
 
 .PHONY: chaos-judge
 chaos-judge: ## Try chaos' judge with gateways that do wrong with one payment in 100,000

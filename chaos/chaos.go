@@ -137,8 +137,9 @@ func (r *session) storm(ctx context.Context) error {
 	r.world.Traffic.Bad(true)
 	r.world.Traffic.Transactions(true)
 	return r.row(ctx, "all of it, at random", length, func() (fault.Outcome, error) {
-		err := fault.RunStorm(ctx, r.world, steps, func(s fault.Step) { r.progress.begin(s.String()) })
-		return fault.Outcome{Note: fmt.Sprintf("%d faults; 1 %% bad records and transactions all the time", len(steps))}, err
+		out, err := fault.RunStorm(ctx, r.world, steps, func(s fault.Step) { r.progress.begin(s.String()) })
+		out.Note = fmt.Sprintf("%d faults; 1 %% bad records and transactions all the time; %s", len(steps), out.Note)
+		return out, err
 	})
 }
 
@@ -179,7 +180,7 @@ func (r *session) finish(ctx context.Context) error {
 		}
 	}
 	r.report.Settings = []string{
-		fmt.Sprintf("3 brokers (replication 3, min ISR 2), 3 gateways, %d subscribers: %d protocols, each one that always reads, one that is slow, one that comes and goes",
+		fmt.Sprintf("3 brokers (replication 3, min ISR 2; replica.fetch.backoff.ms 50, replica.fetch.wait.max.ms 100), 3 gateways, %d subscribers: %d protocols, each one that always reads, one that is slow, one that comes and goes",
 			len(r.world.Subscribers), len(r.world.Steady())),
 		fmt.Sprintf("%d payments a second, acks from all, idempotent; %d partitions to begin with", r.options.rate, world.Partitions),
 	}
@@ -206,7 +207,8 @@ func (r *session) deadLetters(ctx context.Context) error {
 		return err
 	}
 	records, repeats := r.world.Judge.DeadLetters()
-	r.report.DeadLetters = fmt.Sprintf("%d bad records have one, of %d; %d repeats", records, r.world.Judge.Figures().Bad, repeats)
+	r.report.DeadLetters = fmt.Sprintf("%d bad records have one, of %d; %d repeats; partitions may have changed their owner in %.0f %% of the time",
+		records, r.world.Judge.Figures().Bad, repeats, 100*r.world.Judge.Unrest().Seconds()/time.Since(r.begin).Seconds())
 	return nil
 }
 
@@ -216,6 +218,9 @@ func (o options) write(r *report.Report, out io.Writer) (err error) {
 		return err
 	}
 	if o.markdown != "" {
+		if page, err := os.ReadFile(o.markdown); err == nil {
+			r.Soak = report.SoakOf(string(page))
+		}
 		file, err := os.Create(o.markdown)
 		if err != nil {
 			return fmt.Errorf("write the report: %w", err)

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -13,7 +15,9 @@ import (
 	"paystream/chaos/world"
 )
 
-// soakRun has a crowd come and go, and writes how the gateways' memory, goroutines and files went.
+var errGrown = errors.New("the gateways have grown")
+
+// soakRun has a crowd come and go, and judges how the gateways' memory, goroutines and files went.
 func soakRun(ctx context.Context, o options, out io.Writer, p *progress) error {
 	defer p.clear()
 	w, err := world.Start(ctx, world.Config{Root: o.root, Binary: o.binary, Rate: o.rate, Seed: o.seed}, p.show)
@@ -23,9 +27,13 @@ func soakRun(ctx context.Context, o options, out io.Writer, p *progress) error {
 	defer w.Close()
 	w.Begin(ctx)
 	samples, err := soak.Run(ctx, w, o.crowd, o.soak, func(s soak.Sample) {
+		var memory, goroutines, files int64
+		for _, g := range s.Gateways {
+			memory, goroutines, files = memory+g.Memory, goroutines+g.Goroutines, files+g.Files
+		}
 		f := w.Judge.Figures()
 		p.linef("%d MiB, %d goroutines, %d files; %d acknowledged, %d delivered, %d findings",
-			s.Memory>>20, s.Goroutines, s.Files, f.Payments, f.Delivered, f.Findings)
+			memory>>20, goroutines, files, f.Payments, f.Delivered, f.Findings)
 	})
 	if err != nil {
 		return err
@@ -33,34 +41,56 @@ func soakRun(ctx context.Context, o options, out io.Writer, p *progress) error {
 	if err := w.End(); err != nil {
 		return err
 	}
-	verdict := w.Judge.Verdict()
-	text := soakText(o, w, samples, report.Report{Seed: o.seed, Machine: machine(ctx, o.root), Figures: w.Judge.Figures(), Verdict: verdict})
-	if o.markdown != "" {
-		err = os.WriteFile(o.markdown, []byte(text), 0o600)
-	} else {
-		_, err = io.WriteString(out, text)
-	}
-	if err == nil && !verdict.Clean() {
-		err = errFound
-	}
+	verdict, rows := w.Judge.Verdict(), soak.Rows(samples)
 	for _, f := range verdict.Examples {
 		p.linef("%v", f)
 	}
-	return err
+	grown := soak.Grown(rows)
+	for _, r := range grown {
+		p.linef("%v", r)
+	}
+	if err := o.writeSoak(out, soakHead(ctx, o, w)+soak.Text(rows)); err != nil {
+		return err
+	}
+	switch {
+	case !verdict.Clean():
+		return errFound
+	case len(grown) > 0:
+		return errGrown
+	}
+	return nil
 }
 
-func soakText(o options, w *world.World, samples []soak.Sample, r report.Report) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "# Soak\n\nWritten by `make chaos-soak`, for %v: three gateways, %d subscribers that come and go, %d payments a second. "+
-		"%d payments, %d deliveries, %d kinds of findings. %d cores, %s, %s, %s.\n\n", o.soak, o.crowd, w.Rate,
-		r.Figures.Payments, r.Figures.Delivered, len(r.Verdict.Counts), r.Machine.Cores, r.Machine.CPU, r.Machine.Commit, r.Machine.Date.Format(time.DateOnly))
-	b.WriteString("| the three gateways together | first quarter | last quarter | growth |\n|---|---:|---:|---:|\n")
-	for _, row := range soak.Rows(samples) {
-		fmt.Fprintf(&b, "| %s | %d | %d | %+.1f %% |\n", row.Name, row.First, row.Last, row.Growth())
+func soakHead(ctx context.Context, o options, w *world.World) string {
+	m, f := machine(ctx, o.root), w.Judge.Figures()
+	findings := "none"
+	if v := w.Judge.Verdict(); !v.Clean() {
+		var all []string
+		for fault, n := range v.Counts {
+			all = append(all, fmt.Sprintf("%s: %d", fault, n))
+		}
+		findings = "**" + strings.Join(all, "; ") + "**"
 	}
-	for _, row := range soak.Rows(samples) {
-		fmt.Fprintf(&b, "\n```mermaid\nxychart-beta\n  title %q\n  x-axis \"minutes\" 0 --> %.1f\n  y-axis 0 --> %d\n  line %s\n```\n",
-			row.Name, o.soak.Minutes(), row.Most*5/4, strings.ReplaceAll(fmt.Sprint(row.Values), " ", ", "))
+	return fmt.Sprintf("`make chaos-soak`, for %v: three gateways, %d subscribers that come and go, %d payments a second; %d payments, %d deliveries. "+
+		"Findings: %s. %s, %d cores, paystream %s, %s.\n\n",
+		o.soak, o.crowd, w.Rate, f.Payments, f.Delivered, findings, m.CPU, m.Cores, m.Commit, m.Date.Format(time.DateOnly))
+}
+
+// writeSoak writes into the page that the other runs write, or where there is none, on out.
+func (o options) writeSoak(out io.Writer, text string) error {
+	if o.markdown == "" {
+		_, err := io.WriteString(out, text)
+		return err
 	}
-	return b.String()
+	page, err := os.ReadFile(o.markdown)
+	if errors.Is(err, fs.ErrNotExist) {
+		page, err = []byte("# Results\n\n"), nil
+	}
+	if err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	if err := os.WriteFile(o.markdown, []byte(report.WithSoak(string(page), text)), 0o600); err != nil { //nolint:gosec // the file that the flag names
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
 }

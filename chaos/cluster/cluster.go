@@ -188,27 +188,6 @@ func (c *Cluster) AwaitInSync(ctx context.Context) error {
 	})
 }
 
-// Leaders returns the leader of each partition of a topic, -1 where there is none.
-func (c *Cluster) Leaders(ctx context.Context, topic string) ([]int, error) {
-	topics, err := c.admin.ListTopics(ctx, topic)
-	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", topic, err)
-	}
-	var leaders []int
-	for _, p := range topics[topic].Partitions.Sorted() {
-		leaders = append(leaders, int(p.Leader))
-	}
-	return leaders, nil
-}
-
-// CreateTopic creates a topic, each partition on all nodes, and returns when it is there.
-func (c *Cluster) CreateTopic(ctx context.Context, topic string, partitions int) error {
-	if _, err := c.admin.CreateTopic(ctx, int32(partitions), nodes, nil, topic); err != nil {
-		return fmt.Errorf("create %s: %w", topic, err)
-	}
-	return c.AwaitInSync(ctx)
-}
-
 // Insist tries something again until it succeeds, as it may not while a broker is away.
 func (c *Cluster) Insist(ctx context.Context, try func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, startPatience)

@@ -122,6 +122,10 @@ func (n *node) properties(all []*node) string {
 	set("controller.quorum.election.timeout.ms", 1000)
 	set("controller.quorum.fetch.timeout.ms", 2000)
 	set("leader.imbalance.check.interval.seconds", 10)
+	// What is acknowledged, followers have fetched. By default one that hears of a new leader before that leader does
+	// asks again after 1 s, and one whose leader has nothing new takes others' partitions on after up to 0.5 s.
+	set("replica.fetch.backoff.ms", 50)
+	set("replica.fetch.wait.max.ms", 100)
 
 	set("log.index.size.max.bytes", 256<<10)
 	set("log.cleaner.dedupe.buffer.size", 4<<20)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"paystream/chaos/judge"
 	"paystream/chaos/world"
 )
 
@@ -60,10 +61,10 @@ func All() []Fault {
 		{"none", "nothing (the machine's own)", 10 * s, 3 * s, 0, calm, wait},
 		{"gateway-kill", "gateway, kill -9", 5 * s, 2 * s, s, gateways, gatewayKill},
 		{"gateway-term", "gateway, SIGTERM", 5 * s, 2 * s, s, gateways, gatewayTerm},
-		{"gateway-freeze", "gateway, SIGSTOP", 30 * s, 6 * s, 0, gateways, gatewayFreeze},
+		{"gateway-freeze", "gateway, SIGSTOP", 30 * s, 6 * s, 0, gateways, disowning(gatewayFreeze)},
 		{"leader-kill", "a partition's leader, kill -9", 5 * s, 4 * s, 12 * s, brokers, leaderKill},
 		{"rolling-restart", "brokers, restarted in turn", 2 * s, 0, 45 * s, brokers, rollingRestart},
-		{"broker-cut", "network cut, gateway from brokers", 10 * s, 4 * s, 0, links, brokerCut},
+		{"broker-cut", "network cut, gateway from brokers", 10 * s, 4 * s, 0, links, disowning(brokerCut)},
 		{"broker-slow", "200 ms latency, gateway to brokers", 15 * s, 0, 0, links, brokerSlow},
 		{"client-cut", "network cut, clients from a gateway", 10 * s, 4 * s, 0, links, clientCut},
 		{"client-slow", "200 ms latency, clients to a gateway", 15 * s, 4 * s, 0, links, clientSlow},
@@ -73,7 +74,7 @@ func All() []Fault {
 		{"bad-records", "1 % bad records of every kind", 15 * s, 4 * s, 0, calm, badRecords},
 		{"dead-letters", "the dead-letter topic refuses writes", 15 * s, 0, 0, calm, refuseDeadLetters},
 		{"retention", "retention overtakes a sleeping subscriber", 12 * s, 0, 10 * s, calm, retention},
-		{"recreate", "the topic is deleted and made anew", 5 * s, 0, 0, calm, recreate},
+		{"recreate", "the topic is deleted and made anew", 5 * s, 2 * s, 8 * s, calm, recreate},
 	}
 }
 
@@ -102,6 +103,20 @@ func Run(ctx context.Context, w *world.World, s Step) (Outcome, error) {
 
 func wait(ctx context.Context, _ *world.World, s Step) (Outcome, error) {
 	return Outcome{}, hold(ctx, s.Hold)
+}
+
+// staleFor is how long an owner that is back may take to notice that it is none any more, and to end a write.
+const staleFor = 5 * time.Second
+
+// disowning makes a fault one during which a gateway may lose its partitions without knowing: it goes on with what
+// it was about to do, behind the next owner's back.
+func disowning(run func(context.Context, *world.World, Step) (Outcome, error)) func(context.Context, *world.World, Step) (Outcome, error) {
+	return func(ctx context.Context, w *world.World, s Step) (Outcome, error) {
+		begin := time.Now()
+		out, err := run(ctx, w, s)
+		w.Judge.Unsettled(judge.Unrest{From: begin, To: time.Now().Add(staleFor)})
+		return out, err
+	}
 }
 
 // hold waits; it fails when ctx ends first.

@@ -31,15 +31,33 @@ func Alone(seed uint64, quick bool, names ...string) []Step {
 }
 
 // Storm returns faults at random over a time: several at once, of those that share something one after
-// the other. The same seed gives the same steps; a longer time only adds to them.
+// the other. Once, in the middle, the topic is made anew, when all that began before has ended: a gateway that
+// is frozen or cut off then could not know, and would take the new topic's cursors for another's. The same seed
+// and length give the same steps.
 func Storm(seed uint64, length time.Duration, quick bool) []Step {
+	f, _ := Find(anew)
+	took := f.Hold + f.Mend
+	if !quick { // a quick one has no time for it
+		length -= took
+	}
 	var steps []Step
 	for i, lane := range []lane{brokers, gateways, links, topic} {
 		steps = append(steps, stormLane(rand.New(rand.NewPCG(seed, uint64(2+i))), lane, length, quick)...)
 	}
 	slices.SortStableFunc(steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
-	return steps
+	if quick || len(steps) == 0 {
+		return steps
+	}
+	middle := len(steps) / 2
+	step := Step{At: steps[middle].At, Fault: anew, Hold: f.Hold, Which: rand.New(rand.NewPCG(seed, 0)).IntN(1000)}
+	for i := middle; i < len(steps); i++ {
+		steps[i].At += took
+	}
+	return slices.Insert(steps, middle, step)
 }
+
+// anew is the fault that none other may go along with.
+const anew = "recreate"
 
 func stormLane(rng *rand.Rand, of lane, length time.Duration, quick bool) []Step {
 	var faults []Fault
@@ -71,9 +89,28 @@ func seconds(rng *rand.Rand, from, to int) time.Duration {
 }
 
 // RunStorm does the steps when they are due, or, where one of the same kind still goes on, behind it. It
-// calls before each.
-func RunStorm(ctx context.Context, w *world.World, steps []Step, before func(Step)) error {
-	begin := time.Now()
+// calls before each. What it returns is of the one fault that is alone in the middle.
+func RunStorm(ctx context.Context, w *world.World, steps []Step, before func(Step)) (Outcome, error) {
+	middle := slices.IndexFunc(steps, func(s Step) bool { return s.Fault == anew })
+	if middle < 0 {
+		return Outcome{}, runTogether(ctx, w, steps, 0, before)
+	}
+	err := runTogether(ctx, w, steps[:middle], 0, before)
+	if err != nil || ctx.Err() != nil {
+		return Outcome{}, err
+	}
+	before(steps[middle])
+	out, err := Run(ctx, w, steps[middle])
+	if err != nil {
+		return out, err
+	}
+	rest := steps[middle+1:]
+	return out, runTogether(ctx, w, rest, rest[0].At, before)
+}
+
+// runTogether does steps whose times are since some time.
+func runTogether(ctx context.Context, w *world.World, steps []Step, since time.Duration, before func(Step)) error {
+	begin := time.Now().Add(-since)
 	lanes := map[lane][]Step{}
 	for _, s := range steps {
 		f, _ := Find(s.Fault)

@@ -52,6 +52,27 @@ func TestStormFitsItsTime(t *testing.T) {
 	}
 }
 
+// TestTheTopicIsMadeAnewOnce has nothing else begin while it is, in the middle of a storm.
+func TestTheTopicIsMadeAnewOnce(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(30) {
+		steps := fault.Storm(seed, 4*time.Minute, false)
+		times := 0
+		for i, s := range steps {
+			if s.Fault != "recreate" {
+				continue
+			}
+			times++
+			if i == 0 || i == len(steps)-1 || steps[i+1].At < s.At+s.Hold {
+				t.Errorf("seed %d: %v is step %d of %d, before %v", seed, s, i, len(steps), steps[min(i+1, len(steps)-1)])
+			}
+		}
+		if times != 1 {
+			t.Errorf("seed %d: it is made anew %d times", seed, times)
+		}
+	}
+}
+
 func TestFaultsHaveNames(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}

@@ -125,6 +125,22 @@ func forget(ctx context.Context, w *world.World) (records int64, err error) {
 	return records, nil
 }
 
-func recreate(context.Context, *world.World, Step) (Outcome, error) {
-	return Outcome{NotRun: "the judge knows one topic's offsets; TestTopicMadeAnew of the gateway has it"}, nil
+// anewPatience is how long everybody may take to have all of a topic, or of the one that was made anew.
+const anewPatience = time.Minute
+
+// recreate deletes the topic and makes it anew, with as many partitions or with others.
+func recreate(ctx context.Context, w *world.World, s Step) (Outcome, error) {
+	before := w.Judge.Figures()
+	leaders, err := w.Cluster.Leaders(ctx, world.Topic)
+	if err != nil {
+		return Outcome{}, err
+	}
+	partitions := world.Partitions - 2 + s.Which%5
+	if err := w.Anew(ctx, partitions, anewPatience); err != nil {
+		return Outcome{}, err
+	}
+	err = hold(ctx, s.Hold)
+	w.CaughtUp(ctx, anewPatience)
+	return Outcome{Note: fmt.Sprintf("%d partitions, then %d; %d cursors of the old topic were refused, of %d subscribers",
+		len(leaders), partitions, w.Judge.Figures().Anew-before.Anew, len(w.Subscribers))}, err
 }

@@ -1,17 +1,41 @@
 package judge
 
+import (
+	"slices"
+	"time"
+)
+
+// Letter is a dead letter, by what it says about its origin.
+type Letter struct {
+	Topic     int // how often it had been made anew
+	Partition int32
+	Offset    int64
+	Sum       uint64    // of its own bytes, those that its origin had
+	Written   time.Time // when Kafka took it
+}
+
 // place is where a record was.
 type place struct {
+	topic     int
 	partition int32
 	offset    int64
+}
+
+func (p place) finding(fault Fault) Finding {
+	return Finding{Fault: fault, Subscriber: "dead letters", Topic: p.topic, Partition: p.partition, Offset: p.offset}
 }
 
 // deadLetters are what was found in the dead-letter topic.
 type deadLetters struct {
 	expected bool
-	seen     map[place]bool
+	seen     map[place][]time.Time // when each letter was written
 	repeats  int64
+	unrest   []Unrest
 }
+
+// Unrest is a time in which partitions may have changed their owner: a repeat within it, or over it, is what
+// at least once means.
+type Unrest struct{ From, To time.Time }
 
 // ExpectDeadLetters makes a bad record that has no dead letter a finding.
 func (j *Judge) ExpectDeadLetters() {
@@ -20,30 +44,35 @@ func (j *Judge) ExpectDeadLetters() {
 	j.dead.expected = true
 }
 
-// DeadLettered notes a dead letter by what it says about its origin, with the sum of its own bytes,
-// those that its origin had. All bad records are acknowledged before.
-func (j *Judge) DeadLettered(partition int32, offset int64, sum uint64) {
-	origin := j.ledger.look(partition, offset, sum)
-	found := Finding{Subscriber: "dead letters", Partition: partition, Offset: offset}
-	switch {
-	case origin.kind() != Bad:
-		found.Fault = DeadWrongly
-	case !origin.is(sum):
-		found.Fault = DeadAltered
+// Unsettled notes an unrest.
+func (j *Judge) Unsettled(u Unrest) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.dead.unrest = append(j.dead.unrest, u)
+}
+
+// DeadLettered notes a dead letter. All bad records are acknowledged before.
+func (j *Judge) DeadLettered(l Letter) {
+	at := place{l.Topic, l.Partition, l.Offset}
+	var origin record
+	if ledger := j.topics.get(l.Topic); ledger != nil {
+		origin = ledger.look(l.Partition, l.Offset, l.Sum)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if found.Fault != "" {
-		j.findings.add(found)
+	switch {
+	case origin.kind() != Bad:
+		j.findings.add(at.finding(DeadWrongly))
+	case !origin.is(l.Sum):
+		j.findings.add(at.finding(DeadAltered))
 	}
-	at := place{partition, offset}
 	if j.dead.seen == nil {
-		j.dead.seen = map[place]bool{}
+		j.dead.seen = map[place][]time.Time{}
 	}
-	if j.dead.seen[at] {
+	if len(j.dead.seen[at]) > 0 {
 		j.dead.repeats++
 	}
-	j.dead.seen[at] = true
+	j.dead.seen[at] = append(j.dead.seen[at], l.Written)
 }
 
 // DeadLetters is how many bad records have a dead letter, and how many letters were repeats.
@@ -53,20 +82,65 @@ func (j *Judge) DeadLetters() (records, repeats int64) {
 	return int64(len(j.dead.seen)), j.dead.repeats
 }
 
-// missingLetters adds the bad records that have none.
-func (j *Judge) missingLetters(f *findings) {
+// Unrest is for how long, in all, partitions may have changed their owner.
+func (j *Judge) Unrest() (all time.Duration) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	var end time.Time
+	for _, u := range sorted(j.dead.unrest) {
+		if from := later(u.From, end); u.To.After(from) {
+			all += u.To.Sub(from)
+			end = u.To
+		}
+	}
+	return all
+}
+
+func sorted(u []Unrest) []Unrest {
+	return slices.SortedFunc(slices.Values(u), func(a, b Unrest) int { return a.From.Compare(b.From) })
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// letters adds the bad records that have none, and the letters that were repeated for no reason.
+func (j *Judge) letters(f *findings) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.dead.needless(f)
 	if !j.dead.expected {
 		return
 	}
-	j.ledger.mu.RLock()
-	defer j.ledger.mu.RUnlock()
-	for p := range j.ledger.parts {
-		for o, r := range j.ledger.parts[p].records {
-			if at := (place{int32(p), int64(o)}); r.kind() == Bad && !j.dead.seen[at] {
-				f.add(Finding{Fault: NotDeadLettered, Subscriber: "dead letters", Partition: at.partition, Offset: at.offset})
+	for topic, l := range j.topics.list() {
+		l.mu.RLock()
+		for p := range l.parts {
+			for o, r := range l.parts[p].records {
+				if at := (place{topic, int32(p), int64(o)}); r.kind() == Bad && len(j.dead.seen[at]) == 0 {
+					f.add(at.finding(NotDeadLettered))
+				}
+			}
+		}
+		l.mu.RUnlock()
+	}
+}
+
+// needless adds each repeat without an unrest since the letter before it.
+func (d *deadLetters) needless(f *findings) {
+	for at, written := range d.seen {
+		slices.SortFunc(written, time.Time.Compare)
+		for i := 1; i < len(written); i++ {
+			from, to := written[i-1], written[i].Add(time.Millisecond) // Kafka's times have no parts of it
+			if !slices.ContainsFunc(d.unrest, func(u Unrest) bool { return u.From.Before(to) && u.To.After(from) }) {
+				found := at.finding(DeadRepeated)
+				found.Detail = written[i-1].UTC().Format(clock) + " and " + written[i].UTC().Format(clock)
+				f.add(found)
 			}
 		}
 	}
 }
+
+const clock = "15:04:05.000"

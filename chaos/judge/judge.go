@@ -7,6 +7,8 @@
 //     the verdict, and then either acknowledged or a finding.
 //   - It does not trust the client: it sees the events of each stream as they come, before the client's
 //     rule drops any.
+//   - A topic that is made anew is another one: its offsets begin again, all of it is owed again, and who
+//     still reads the old one's has to be told before anything of the new one is shown.
 //   - Memory: a bit for each payment and subscriber, eight bytes for each record.
 package judge
 
@@ -44,15 +46,18 @@ const (
 	UntoldGap       Fault = "gap not told"
 	NeedlessGap     Fault = "gap told of what Kafka still has"
 	Refused         Fault = "refused for good"
+	OtherTopic      Fault = "of another topic than the cursor's"
 	NotDeadLettered Fault = "bad record not in the dead letters"
 	DeadAltered     Fault = "dead letter with other bytes"
 	DeadWrongly     Fault = "dead letter of no bad record"
+	DeadRepeated    Fault = "dead letter repeated without a change of owner"
 )
 
 // Finding is one thing that is wrong.
 type Finding struct {
 	Fault      Fault
 	Subscriber string
+	Topic      int // how often it had been made anew
 	Partition  int32
 	Offset     int64
 	Detail     string
@@ -60,6 +65,9 @@ type Finding struct {
 
 func (f Finding) String() string {
 	s := fmt.Sprintf("%s: %s, partition %d, offset %d", f.Subscriber, f.Fault, f.Partition, f.Offset)
+	if f.Topic > 0 {
+		s += fmt.Sprintf(" of the topic made anew (%d)", f.Topic)
+	}
 	if f.Detail != "" {
 		s += " (" + f.Detail + ")"
 	}
@@ -69,7 +77,7 @@ func (f Finding) String() string {
 // Judge holds what was acknowledged, and a track for each subscriber. Its methods may be called by
 // several goroutines.
 type Judge struct {
-	ledger ledger
+	topics topics
 
 	mu       sync.Mutex // guards what follows; taken before a track's, never behind
 	tracks   []*Track
@@ -79,22 +87,35 @@ type Judge struct {
 
 // New returns a judge who has heard nothing.
 func New() *Judge {
-	return &Judge{ledger: ledger{strays: map[uint64]Kind{}}}
+	j := &Judge{}
+	j.topics.add()
+	return j
 }
 
 // Acknowledged notes a record that Kafka has. sum identifies its content; of a bad record it is made
 // of all bytes, and may be 0 otherwise.
 func (j *Judge) Acknowledged(partition int32, offset int64, kind Kind, sum uint64) {
-	j.ledger.add(partition, offset, kind, sum)
+	_, l := j.topics.newest()
+	l.add(partition, offset, kind, sum)
 }
 
 // Stray notes a record whose offset is not known: nobody may see an Aborted one, anybody an Uncertain one.
-func (j *Judge) Stray(kind Kind, sum uint64) { j.ledger.stray(kind, sum) }
+func (j *Judge) Stray(kind Kind, sum uint64) {
+	_, l := j.topics.newest()
+	l.stray(kind, sum)
+}
 
 // Gone notes, before it is done, that Kafka is made to forget what is before an offset.
-func (j *Judge) Gone(partition int32, before int64) { j.ledger.forget(partition, before) }
+func (j *Judge) Gone(partition int32, before int64) {
+	_, l := j.topics.newest()
+	l.forget(partition, before)
+}
 
-// Subscriber returns the track of a subscriber that begins before the first record.
+// Anew notes, before it is done, that the topic is deleted and made anew: what is acknowledged from now on is
+// the new one's. Of the old one all is still owed: who deletes it waits first until everybody has it.
+func (j *Judge) Anew() { j.topics.add() }
+
+// Subscriber returns the track of a subscriber that begins before the first record of the present topic.
 func (j *Judge) Subscriber(name string) *Track { return j.track(name, false) }
 
 // Newcomer returns the track of one that begins somewhere: of each partition it is owed what follows
@@ -102,18 +123,25 @@ func (j *Judge) Subscriber(name string) *Track { return j.track(name, false) }
 func (j *Judge) Newcomer(name string) *Track { return j.track(name, true) }
 
 func (j *Judge) track(name string, newcomer bool) *Track {
-	t := &Track{judge: j, name: name, newcomer: newcomer}
+	newest, _ := j.topics.newest()
+	t := &Track{judge: j, name: name, newcomer: newcomer, begin: newest, topic: newest}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.tracks = append(j.tracks, t)
 	return t
 }
 
-// Mark is a moment: the offsets that were known of each partition.
-type Mark []int64
+// Mark is a moment: the offsets that were known of each partition, by topic.
+type Mark [][]int64
 
 // Mark returns the present one.
-func (j *Judge) Mark() Mark { return j.ledger.mark() }
+func (j *Judge) Mark() Mark {
+	var m Mark
+	for _, l := range j.topics.list() {
+		m = append(m, l.mark())
+	}
+	return m
+}
 
 // Waiting is how many payments from before a mark, summed over the subscribers, were neither seen nor
 // told to be gone; nil is no mark. When nothing more comes, it is what was lost.
@@ -137,12 +165,16 @@ type Figures struct {
 	Repeats                            int64 // dropped by the client's rule
 	Gaps                               int64 // told
 	Missed                             int64 // payments in told gaps
+	Anew                               int64 // cursors refused since the topic was another
 	Findings                           int64
 }
 
 // Figures returns the counts up to now.
 func (j *Judge) Figures() Figures {
-	f := j.ledger.figures()
+	var f Figures
+	for _, l := range j.topics.list() {
+		l.count(&f)
+	}
 	for _, t := range j.all() {
 		t.count(&f)
 	}
@@ -170,7 +202,7 @@ func (j *Judge) Verdict() Verdict {
 	for _, t := range tracks {
 		t.verdict(&f)
 	}
-	j.missingLetters(&f)
+	j.letters(&f)
 	return Verdict{Counts: f.counts, Examples: f.examples}
 }
 

@@ -165,42 +165,6 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-func TestDeadLetters(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name    string
-		run     func(j *judge.Judge)
-		repeats int64
-		want    map[judge.Fault]int64
-	}{
-		{"each has one", func(j *judge.Judge) { j.DeadLettered(0, 10, 7); j.DeadLettered(1, 10, 8) }, 0, nil},
-		{"one has two", func(j *judge.Judge) { j.DeadLettered(0, 10, 7); j.DeadLettered(1, 10, 8); j.DeadLettered(0, 10, 7) }, 1, nil},
-		{"one has none", func(j *judge.Judge) { j.DeadLettered(0, 10, 7) }, 0, map[judge.Fault]int64{judge.NotDeadLettered: 1}},
-		{"one has other bytes", func(j *judge.Judge) { j.DeadLettered(0, 10, 7); j.DeadLettered(1, 10, 9) }, 0, map[judge.Fault]int64{judge.DeadAltered: 1}},
-		{"a good one has one", func(j *judge.Judge) {
-			j.DeadLettered(0, 10, 7)
-			j.DeadLettered(1, 10, 8)
-			j.DeadLettered(1, 3, at(1, 3))
-		}, 0, map[judge.Fault]int64{judge.DeadWrongly: 1}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			j := judge.New()
-			ten(j)
-			j.Acknowledged(0, 10, judge.Bad, 7)
-			j.Acknowledged(1, 10, judge.Bad, 8)
-			j.ExpectDeadLetters()
-			tt.run(j)
-			if diff := cmp.Diff(tt.want, j.Verdict().Counts); diff != "" {
-				t.Errorf("findings (-want +got):\n%s", diff)
-			}
-			if _, repeats := j.DeadLetters(); repeats != tt.repeats {
-				t.Errorf("%d repeats, want %d", repeats, tt.repeats)
-			}
-		})
-	}
-}
-
 func TestNewcomer(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

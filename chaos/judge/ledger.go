@@ -19,7 +19,7 @@ func (r record) is(sum uint64) bool { return uint64(r)<<(64-printBits) == sum<<(
 // sum is the part of it that is kept.
 func (r record) sum() uint64 { return uint64(r) & (1<<printBits - 1) }
 
-// ledger is what Kafka has.
+// ledger is what Kafka has of a topic.
 type ledger struct {
 	mu     sync.RWMutex
 	parts  []column
@@ -104,18 +104,22 @@ func (l *ledger) inSpan(partition int32, from, to int64) int64 {
 	return l.parts[partition].payments.count(from, to)
 }
 
-func (l *ledger) mark() Mark {
+// mark is the end of each partition.
+func (l *ledger) mark() []int64 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	m := make(Mark, len(l.parts))
+	m := make([]int64, len(l.parts))
 	for p := range l.parts {
 		m[p] = int64(len(l.parts[p].records))
 	}
 	return m
 }
 
-func (l *ledger) figures() Figures {
+func (l *ledger) count(f *Figures) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return Figures{Payments: l.counts[Payment], Aborted: l.counts[Aborted], Bad: l.counts[Bad], Tombstones: l.counts[Tombstone]}
+	f.Payments += l.counts[Payment]
+	f.Aborted += l.counts[Aborted]
+	f.Bad += l.counts[Bad]
+	f.Tombstones += l.counts[Tombstone]
 }

@@ -1,24 +1,25 @@
 package judge
 
-import (
-	"math"
-	"sync"
-)
+import "sync"
 
 // Track is what one subscriber has seen.
 type Track struct {
 	judge    *Judge
 	name     string
 	newcomer bool
+	begin    int // the topic that it began with
 
 	mu        sync.Mutex // taken before the ledger's
-	parts     []trackColumn
+	topic     int        // what its cursor is of
+	unknown   bool       // it has none: the next payment says what the stream is of
+	parts     [][]trackColumn
 	pending   []sighting // not in the ledger when they were seen
 	left      bool
 	delivered int64
 	repeats   int64
 	gaps      int64
 	missed    int64
+	anew      int64
 }
 
 // trackColumn is one partition.
@@ -32,6 +33,7 @@ type trackColumn struct {
 }
 
 type sighting struct {
+	topic     int
 	partition int32
 	offset    int64
 	sum       uint64
@@ -40,19 +42,40 @@ type sighting struct {
 // Name is the subscriber's.
 func (t *Track) Name() string { return t.name }
 
-func (t *Track) column(partition int32) *trackColumn {
-	for int(partition) >= len(t.parts) {
-		t.parts = append(t.parts, trackColumn{})
+func (t *Track) column(topic int, partition int32) *trackColumn {
+	for topic >= len(t.parts) {
+		t.parts = append(t.parts, nil)
 	}
-	return &t.parts[partition]
+	for int(partition) >= len(t.parts[topic]) {
+		t.parts[topic] = append(t.parts[topic], trackColumn{})
+	}
+	return &t.parts[topic][partition]
 }
 
 // Connected notes that a new stream begins.
 func (t *Track) Connected() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i := range t.parts {
-		t.parts[i].inRound = 0
+	for _, parts := range t.parts {
+		for i := range parts {
+			parts[i].inRound = 0
+		}
+	}
+}
+
+// OtherTopic notes that the subscriber was told that its cursor is of another topic. It goes on without one,
+// from the first record on. That is as it should be when its cursor is of a topic that has been deleted.
+func (t *Track) OtherTopic(why string) {
+	t.mu.Lock()
+	newest, _ := t.judge.topics.newest()
+	refused := t.topic == newest
+	t.unknown = true
+	if !refused {
+		t.anew++
+	}
+	t.mu.Unlock()
+	if refused {
+		t.judge.Refuse(t.name, why)
 	}
 }
 
@@ -76,7 +99,19 @@ func (t *Track) Saw(partition int32, offset int64, sum uint64) bool {
 }
 
 func (t *Track) saw(partition int32, offset int64, sum uint64) (found Finding, fresh bool) {
-	c := t.column(partition)
+	newest, _ := t.judge.topics.newest()
+	if t.unknown {
+		// A gateway that has not noticed yet shows the old topic, to those as well who were told by another.
+		if t.topic = t.judge.topics.holding(partition, offset, sum); t.topic < 0 {
+			t.topic = newest
+		}
+		t.unknown = false
+	}
+	record := t.judge.topics.get(t.topic).look(partition, offset, sum)
+	if t.topic < newest && !record.is(sum) {
+		return t.finding(OtherTopic, t.topic, partition, offset), false
+	}
+	c := t.column(t.topic, partition)
 	fault := Fault("")
 	if offset < c.inRound {
 		if fault = OutOfOrder; c.seen.has(offset) {
@@ -84,9 +119,13 @@ func (t *Track) saw(partition int32, offset int64, sum uint64) (found Finding, f
 		}
 	}
 	c.inRound = max(c.inRound, offset+1)
+	at := sighting{t.topic, partition, offset, sum}
 	if c.begun && offset <= c.last {
 		t.repeats++
-		return t.finding(fault, partition, offset), false
+		if record != 0 && t.judge.wrong(at) == OtherTopic {
+			fault = OtherTopic
+		}
+		return t.finding(fault, t.topic, partition, offset), false
 	}
 	if !c.begun {
 		c.begun, c.first = true, offset
@@ -94,16 +133,15 @@ func (t *Track) saw(partition int32, offset int64, sum uint64) (found Finding, f
 	c.last = offset
 	c.seen.set(offset)
 	t.delivered++
-	record := t.judge.ledger.look(partition, offset, sum)
 	if record == 0 {
-		t.pending = append(t.pending, sighting{partition, offset, sum})
+		t.pending = append(t.pending, at)
 		if len(t.pending) >= 1<<14 {
 			t.settle()
 		}
 	} else if wrong := judged(record, sum); wrong != "" {
-		fault = wrong
+		fault = t.judge.wrong(at)
 	}
-	return t.finding(fault, partition, offset), true
+	return t.finding(fault, t.topic, partition, offset), true
 }
 
 // settle looks pending sightings up again, while there are far too many; what is wrong with them is
@@ -111,15 +149,26 @@ func (t *Track) saw(partition int32, offset int64, sum uint64) (found Finding, f
 func (t *Track) settle() {
 	kept := t.pending[:0]
 	for _, s := range t.pending {
-		if r := t.judge.ledger.look(s.partition, s.offset, s.sum); r == 0 || judged(r, s.sum) != "" {
+		if t.judge.wrong(s) != "" {
 			kept = append(kept, s)
 		}
 	}
 	t.pending = kept
 }
 
-func (t *Track) finding(fault Fault, partition int32, offset int64) Finding {
-	return Finding{Fault: fault, Subscriber: t.name, Partition: partition, Offset: offset}
+func (t *Track) finding(fault Fault, topic int, partition int32, offset int64) Finding {
+	return Finding{Fault: fault, Subscriber: t.name, Topic: topic, Partition: partition, Offset: offset}
+}
+
+// wrong says what is wrong with having seen something, by what is known now.
+func (j *Judge) wrong(s sighting) Fault {
+	fault := judged(j.topics.get(s.topic).look(s.partition, s.offset, s.sum), s.sum)
+	if fault == Altered || fault == NeverSent {
+		if other := j.topics.holding(s.partition, s.offset, s.sum); other >= 0 && other != s.topic {
+			return OtherTopic
+		}
+	}
+	return fault
 }
 
 // judged says what is wrong with having seen a record.
@@ -142,15 +191,16 @@ func judged(r record, sum uint64) Fault {
 
 // Told notes a gap that the subscriber was told of: the offsets [from, to).
 func (t *Track) Told(partition int32, from, to int64) {
-	needless := t.judge.ledger.needless(partition, from, to)
 	t.mu.Lock()
-	c := t.column(partition)
+	topic, l := t.topic, t.judge.topics.get(t.topic)
+	needless := l.needless(partition, from, to)
+	c := t.column(topic, partition)
 	c.told.setRange(from, to)
 	t.gaps++
-	t.missed += t.judge.ledger.inSpan(partition, from, to)
+	t.missed += l.inSpan(partition, from, to)
 	t.mu.Unlock()
 	if needless > 0 {
-		t.judge.find(t.finding(NeedlessGap, partition, max(from, 0)))
+		t.judge.find(t.finding(NeedlessGap, topic, partition, max(from, 0)))
 	}
 }
 
@@ -161,71 +211,5 @@ func (t *Track) count(f *Figures) {
 	f.Repeats += t.repeats
 	f.Gaps += t.gaps
 	f.Missed += t.missed
-}
-
-// waiting is how many payments the subscriber is owed.
-func (t *Track) waiting(m Mark) (n int) {
-	t.owed(m, func(_ int32, _ int64, _ *column, missing uint64) { n += ones(missing) })
-	return n
-}
-
-// owed calls for each word with payments from before a mark that were neither seen nor told.
-func (t *Track) owed(m Mark, each func(partition int32, first int64, c *column, missing uint64)) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	l := &t.judge.ledger // locked behind the track, always
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	for p := range l.parts {
-		c, own := &l.parts[p], t.column(int32(p))
-		from, to := int64(0), int64(math.MaxInt64)
-		if m != nil {
-			if p >= len(m) {
-				break
-			}
-			to = m[p]
-		}
-		if t.newcomer {
-			if !own.begun {
-				continue
-			}
-			from = own.first
-		}
-		if t.left {
-			if !own.begun {
-				continue
-			}
-			to = min(to, own.last+1)
-		}
-		for i, w := range c.payments {
-			missing := w &^ own.seen.word(i) &^ own.told.word(i)
-			missing = below(missing, i, to) &^ below(^uint64(0), i, from)
-			if missing != 0 {
-				each(int32(p), int64(i)*64, c, missing)
-			}
-		}
-	}
-}
-
-// verdict adds what is missing, and what was seen and never acknowledged.
-func (t *Track) verdict(f *findings) {
-	t.owed(nil, func(partition int32, first int64, c *column, missing uint64) {
-		for i := range int64(64) {
-			if missing>>i&1 == 0 {
-				continue
-			}
-			fault := Lost
-			if first+i < c.gone {
-				fault = UntoldGap
-			}
-			f.add(t.finding(fault, partition, first+i))
-		}
-	})
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, s := range t.pending {
-		if fault := judged(t.judge.ledger.look(s.partition, s.offset, s.sum), s.sum); fault != "" {
-			f.add(t.finding(fault, s.partition, s.offset))
-		}
-	}
+	f.Anew += t.anew
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -11,7 +12,7 @@ import (
 // Markdown writes the report as a page.
 func (r *Report) Markdown(w io.Writer) error {
 	var b strings.Builder
-	b.WriteString("# Results\n\nWritten by `make chaos`; [DESIGN.md](../DESIGN.md) says what is where.\n\n")
+	b.WriteString("# Results\n\nWritten by `make chaos`, but for the soak, which is `make chaos-soak`'s; [DESIGN.md](../DESIGN.md) says what is where.\n\n")
 	if r.Quick {
 		b.WriteString("**A quick run: a selection of faults, to see that everything works.**\n\n")
 	}
@@ -28,8 +29,8 @@ func (r *Report) Markdown(w io.Writer) error {
 	r.recovery(&b)
 	r.findings(&b)
 	r.totals(&b)
-	b.WriteString("Memory, goroutines and open files over half an hour are `make chaos-soak`'s, in SOAK.md; they are no part of this run.\n\n")
-	b.WriteString("## The storm's schedule\n\n```\n" + strings.Join(r.Schedule, "\n") + "\n```\n")
+	b.WriteString(cmp.Or(r.Soak, notSoaked))
+	b.WriteString(scheduleHead + "\n```\n" + strings.Join(r.Schedule, "\n") + "\n```\n")
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -56,7 +57,9 @@ func (r *Report) head(b *strings.Builder) {
 func (r *Report) rows(b *strings.Builder) {
 	b.WriteString("## Faults\n\nEach alone, then all at random. Silence is the longest time without any payment that a subscriber " +
 		"who always reads has had, from the fault's begin until all had caught up: the median of them, the 99th percentile, the longest. " +
-		"Repeats were dropped by the client's rule.\n\n" +
+		"Repeats were dropped by the client's rule. Before the topic is deleted the traffic rests until everybody has all of it, so " +
+		"that nothing may be missing of it either; of the new one all is owed, from its first record on. In the storm that is once, " +
+		"in the middle, when all that began before has ended: a gateway that is cut off or frozen cannot know of it.\n\n" +
 		"| fault | for | acknowledged | delivered | repeats | gaps told | silence | all caught up after | findings | |\n" +
 		"|---|---:|---:|---:|---:|---:|---:|---:|---:|---|\n")
 	for _, row := range r.Rows {

@@ -48,6 +48,7 @@ type Report struct {
 	// DeadLetters says what was found in the dead-letter topic, or why nothing was looked for.
 	DeadLetters     string
 	DeadLettersRead bool
+	Soak            string // see SoakOf; empty where none is known
 }
 
 // Machine is what it ran on.
@@ -80,7 +81,7 @@ func Since(now, before judge.Figures) judge.Figures {
 		Payments: now.Payments - before.Payments, Aborted: now.Aborted - before.Aborted, Bad: now.Bad - before.Bad,
 		Tombstones: now.Tombstones - before.Tombstones, Delivered: now.Delivered - before.Delivered,
 		Repeats: now.Repeats - before.Repeats, Gaps: now.Gaps - before.Gaps, Missed: now.Missed - before.Missed,
-		Findings: now.Findings - before.Findings,
+		Anew: now.Anew - before.Anew, Findings: now.Findings - before.Findings,
 	}
 }
 
@@ -112,10 +113,12 @@ func (r *Report) Claims() []Claim {
 		none("every gap told", "; "+count(r.Figures.Gaps)+" were told", judge.UntoldGap),
 		none("no gap told of what Kafka still has", "", judge.NeedlessGap),
 		none("no subscriber refused for good", "", judge.Refused),
+		none("nothing of another topic than the cursor's", "; "+count(r.Figures.Anew)+" cursors of a deleted topic were refused", judge.OtherTopic),
 	}
 	if r.DeadLettersRead {
 		claims = append(claims, none("every bad record in the dead letters, with identical bytes", " of "+count(r.Figures.Bad)+" records",
-			judge.NotDeadLettered, judge.DeadAltered, judge.DeadWrongly))
+			judge.NotDeadLettered, judge.DeadAltered, judge.DeadWrongly),
+			none("no dead letter repeated without a change of owner", "", judge.DeadRepeated))
 	}
 	for _, m := range r.Recovery {
 		if m.Target != "" {

@@ -75,6 +75,38 @@ func TestMarkdown(t *testing.T) {
 	}
 }
 
+// TestSoakIsKept has a soak's part of the page outlive another run, and be replaced by another soak.
+func TestSoakIsKept(t *testing.T) {
+	t.Parallel()
+	page := func(soak string) string {
+		r := full()
+		r.Soak = soak
+		var b strings.Builder
+		if err := r.Markdown(&b); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	none := page("")
+	if !strings.Contains(none, "## Soak\n\n**Not run yet**") {
+		t.Errorf("no soak is not told:\n%s", none)
+	}
+	first := report.WithSoak(none, "all flat\n")
+	if again := page(report.SoakOf(first)); again != first {
+		t.Errorf("-before +behind another run:\n%s", cmp.Diff(first, again))
+	}
+	second := report.WithSoak(first, "grown")
+	if want := strings.Replace(first, "all flat", "grown", 1); second != want {
+		t.Errorf("-want +got:\n%s", cmp.Diff(want, second))
+	}
+	if strings.Contains(second, "Not run yet") || !strings.Contains(second, "grown\n\n## The storm's schedule\n") {
+		t.Errorf("it is not where it was:\n%s", second)
+	}
+	if got := report.WithSoak("# Results\n\n", "flat"); got != "# Results\n\n## Soak\n\nflat\n\n" {
+		t.Errorf("on a new page: %q", got)
+	}
+}
+
 func TestSpreadOf(t *testing.T) {
 	t.Parallel()
 	var d []time.Duration

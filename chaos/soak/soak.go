@@ -1,4 +1,4 @@
-// Package soak runs gateways for long under a crowd that comes and goes, and says whether they grow.
+// Package soak runs gateways for long under a crowd that comes and goes, and judges whether they grow.
 package soak
 
 import (
@@ -18,18 +18,23 @@ import (
 	"paystream/internal/clienttest"
 )
 
-// Sample is what the gateways had at one moment, added up.
+// Sample is what each of the gateways had at one moment.
 type Sample struct {
-	At         time.Duration // since the soak began
-	Memory     int64         // resident, bytes
+	At       time.Duration // since the soak began
+	Gateways []Figures
+}
+
+// Figures are what a gateway takes.
+type Figures struct {
+	Memory     int64 // resident, bytes
+	Heap       int64 // at which Go collects garbage next: what lives, and as much again
 	Goroutines int64
 	Files      int64
 }
 
 const (
 	samples     = 60              // over the whole time
-	warm        = 5               // of them are left out of what is compared: windows and buffers fill
-	leastPeriod = 2 * time.Second // between two samples
+	leastPeriod = 1 * time.Second // between two samples
 )
 
 // Run has a crowd of subscribers come and go for a time.
@@ -67,36 +72,34 @@ func Run(ctx context.Context, w *world.World, crowd int, length time.Duration, e
 	return all, nil
 }
 
-func take(ctx context.Context, w *world.World) (Sample, error) {
-	var sum Sample
+func take(ctx context.Context, w *world.World) (s Sample, err error) {
 	for _, g := range w.Gateways {
-		s, err := of(ctx, g)
+		f, err := of(ctx, g)
 		if err != nil {
-			return sum, fmt.Errorf("gateway %d: %w", g.ID, err)
+			return s, fmt.Errorf("gateway %d: %w", g.ID, err)
 		}
-		sum.Memory += s.Memory
-		sum.Goroutines += s.Goroutines
-		sum.Files += s.Files
+		s.Gateways = append(s.Gateways, f)
 	}
-	return sum, nil
+	return s, nil
 }
 
 var errNoFigure = errors.New("no such figure")
 
-func of(ctx context.Context, g *gateway.Gateway) (s Sample, err error) {
+func of(ctx context.Context, g *gateway.Gateway) (f Figures, err error) {
 	text, err := g.Metrics(ctx)
 	if err != nil {
-		return s, fmt.Errorf("ask for metrics: %w", err)
+		return f, fmt.Errorf("ask for metrics: %w", err)
 	}
-	if s.Goroutines, err = figure(text, "go_goroutines"); err != nil {
-		return s, err
-	}
-	if s.Memory, err = figure(text, "process_resident_memory_bytes"); err != nil {
-		return s, err
+	for name, to := range map[string]*int64{
+		"process_resident_memory_bytes": &f.Memory, "go_memstats_next_gc_bytes": &f.Heap, "go_goroutines": &f.Goroutines,
+	} {
+		if *to, err = figure(text, name); err != nil {
+			return f, err
+		}
 	}
 	files, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(g.Process().Pid()), "fd"))
-	s.Files = int64(len(files))
-	return s, err
+	f.Files = int64(len(files))
+	return f, err
 }
 
 // figure reads one of Prometheus' text.
@@ -108,39 +111,4 @@ func figure(text, name string) (int64, error) {
 		}
 	}
 	return 0, fmt.Errorf("%s: %w", name, errNoFigure)
-}
-
-// Row is one figure over the whole time.
-type Row struct {
-	Name        string
-	Values      []int64
-	First, Last int64 // the mean of the first quarter, once warm, and of the last
-	Most        int64
-}
-
-// Growth is how much the last quarter is above the first, in percent.
-func (r Row) Growth() float64 { return 100 * (float64(r.Last)/float64(max(1, r.First)) - 1) }
-
-// Rows are the figures of the samples.
-func Rows(all []Sample) []Row {
-	rows := []Row{{Name: "resident memory, MiB"}, {Name: "goroutines"}, {Name: "open files"}}
-	for _, s := range all {
-		for i, v := range []int64{s.Memory >> 20, s.Goroutines, s.Files} {
-			rows[i].Values = append(rows[i].Values, v)
-			rows[i].Most = max(rows[i].Most, v)
-		}
-	}
-	for i := range rows {
-		settled := rows[i].Values[min(warm, len(all)/4):]
-		rows[i].First, rows[i].Last = mean(settled[:(len(settled)+3)/4]), mean(settled[len(settled)*3/4:])
-	}
-	return rows
-}
-
-func mean(v []int64) int64 {
-	sum := int64(0)
-	for _, n := range v {
-		sum += n
-	}
-	return sum / int64(max(1, len(v)))
 }

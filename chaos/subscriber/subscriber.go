@@ -1,19 +1,19 @@
 // Package subscriber follows gateways in every protocol, by the client's rules: it goes on from its last
 // cursor at the next gateway whatever breaks, drops an event whose offset is not above the last seen of
-// its partition, and goes on behind a gap that it was told of.
+// its partition, goes on behind a gap that it was told of, and begins anew, with the first record that there is,
+// when it is told that its cursor is of another topic.
 package subscriber
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
 
-	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"paystream/chaos/judge"
 	paymentpb "paystream/gen/payment"
@@ -140,8 +140,11 @@ func (s *Subscriber) stream(ctx context.Context) (err error) {
 	}()
 	s.Track.Connected()
 	req := &paymentpb.StreamPaymentsRequest{Cursor: s.cursor, Heartbeat: durationpb.New(heartbeat)}
-	if s.newcomer {
+	switch {
+	case s.newcomer:
 		req.Start = paymentpb.StreamStart_START_NEW_ONLY
+	case s.cursor == "": // it was told that its own is of another topic, and wants all of this one
+		req.Since = timestamppb.New(time.Unix(0, 0))
 	}
 	asked := time.Now()
 	stream, err := client.Open(ctx, req)
@@ -208,84 +211,4 @@ func (s *Subscriber) take(m clienttest.Message) error {
 		s.cursor = string(e.cursor)
 	}
 	return nil
-}
-
-// after decides what follows the end of a stream: where to go on, and how soon.
-func (s *Subscriber) after(err error) time.Duration {
-	s.at = (s.at + s.step) % len(s.gateways)
-	switch {
-	case errors.Is(err, errLeft):
-		s.count("left")
-		return s.between(0, 4*time.Second)
-	case errors.Is(err, errMoves):
-		s.count("moved")
-		s.at = s.home
-		return 0
-	case errors.Is(err, errSleeps):
-		s.count("slept")
-		return 0
-	case errors.Is(err, errSilent):
-		s.count("silent")
-		return s.backoff()
-	}
-	ended, ok := errors.AsType[*clienttest.EndedError](err)
-	if !ok {
-		s.count("broken")
-		return s.backoff()
-	}
-	return s.told(ended)
-}
-
-// told follows what a gateway has said.
-func (s *Subscriber) told(end *clienttest.EndedError) time.Duration {
-	if cursor := end.End.GetCursor(); cursor != "" {
-		s.cursor = cursor
-	}
-	switch end.Code {
-	case connect.CodeOutOfRange, connect.CodeDataLoss:
-		s.count("gap")
-		for _, g := range end.End.GetGaps() {
-			s.Track.Told(g.GetPartition(), g.GetFrom(), g.GetTo())
-		}
-		if oldest := end.End.GetOldestCursor(); end.Code == connect.CodeOutOfRange && oldest != "" {
-			s.cursor = oldest
-		}
-		return s.backoff()
-	case connect.CodeUnavailable, connect.CodeResourceExhausted, connect.CodeCanceled, connect.CodeUnknown, connect.CodeInternal,
-		connect.CodeDeadlineExceeded:
-		if end.End != nil {
-			s.count("drained")
-			return end.Delay // so that not all come at once
-		}
-		s.count(end.Code.String())
-		return s.backoff()
-	default:
-		s.count("refused")
-		s.judge.Refuse(s.Track.Name(), end.Error())
-		return longWait
-	}
-}
-
-// backoff is the pause after a failure, half of it random.
-func (s *Subscriber) backoff() time.Duration {
-	pause := min(longWait, firstWait<<min(s.failures, 10))
-	s.failures++
-	return pause/2 + s.between(0, pause/2)
-}
-
-func (s *Subscriber) between(from, to time.Duration) time.Duration {
-	return from + time.Duration(s.rng.Int64N(int64(to-from)))
-}
-
-// Ends are how streams ended, counted.
-func (s *Subscriber) Ends() map[string]int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return maps.Clone(s.ends)
-}
-
-func (s *Subscriber) count(end string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ends[end]++
 }

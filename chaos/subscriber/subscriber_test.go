@@ -27,7 +27,7 @@ type gateway struct {
 
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
-	g.asked = append(g.asked, r.URL.Query().Get("cursor"))
+	g.asked = append(g.asked, r.URL.Query().Get("cursor")+r.URL.Query().Get("since"))
 	var lines []string
 	if len(g.streams) > 0 {
 		lines, g.streams = g.streams[0], g.streams[1:]
@@ -82,6 +82,44 @@ func TestRules(t *testing.T) {
 	defer g.mu.Unlock()
 	if diff := cmp.Diff([]string{"begin", "c2", "c3", "c6"}, g.asked[:4]); diff != "" {
 		t.Errorf("cursors asked for (-want +got):\n%s", diff)
+	}
+}
+
+// TestTopicMadeAnew has a subscriber be told that its cursor is of another topic: it asks for all of the new one.
+func TestTopicMadeAnew(t *testing.T) {
+	t.Parallel()
+	const refusal = `{"error":{"code":"failed_precondition","message":"m"}}`
+	g := &gateway{streams: [][]string{{line(0), line(1)}, {refusal}, {line(0), line(1)}}}
+	server := httptest.NewServer(g)
+	defer server.Close()
+	j := judge.New()
+	acknowledge := func() {
+		for o := range int64(2) {
+			j.Acknowledged(0, o, judge.Payment, traffic.Print(fmt.Appendf(nil, "p-%d", o), 100))
+		}
+	}
+	acknowledge()
+	s := subscriber.New(subscriber.Config{
+		Name: "one", Protocol: ndjson(t), Habit: subscriber.Steady, Judge: j, Cursor: "begin",
+		Gateways: []string{strings.TrimPrefix(server.URL, "http://")},
+	})
+	j.Anew()
+	acknowledge()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); s.Run(ctx) }()
+	for end := time.Now().Add(10 * time.Second); j.Figures().Delivered < 4 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	<-done
+	if f := j.Figures(); f.Anew != 1 || f.Delivered != 4 || f.Findings != 0 {
+		t.Errorf("%+v, want 1 refusal, 4 deliveries and no finding", f)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if diff := cmp.Diff([]string{"begin", "c1", "1970-01-01T00:00:00Z"}, g.asked[:3]); diff != "" {
+		t.Errorf("asked for (-want +got):\n%s", diff)
 	}
 }
 

@@ -27,11 +27,14 @@ type Traffic struct {
 	judge  *judge.Judge
 
 	rate         atomic.Int64 // payments a second
-	paused       atomic.Bool
 	bad          atomic.Bool
 	transactions atomic.Bool
 	sent, failed atomic.Int64
 	last         []atomic.Int64 // by partition: when the latest was acknowledged, Unix nanoseconds
+
+	rest, resume       chan struct{}
+	rested             chan error
+	payments, together *records // of which the latter are written in transactions
 }
 
 // Config says what to write.
@@ -47,7 +50,11 @@ const mostPartitions = 64
 
 // New returns a traffic of good payments alone.
 func New(cfg Config) *Traffic {
-	t := &Traffic{topic: cfg.Topic, client: cfg.Client, judge: cfg.Judge, last: make([]atomic.Int64, mostPartitions)}
+	t := &Traffic{
+		topic: cfg.Topic, client: cfg.Client, judge: cfg.Judge, last: make([]atomic.Int64, mostPartitions),
+		rest: make(chan struct{}), resume: make(chan struct{}), rested: make(chan error),
+		payments: newRecords("pay"), together: newRecords("tx"),
+	}
 	t.Rate(cfg.Rate)
 	return t
 }
@@ -62,8 +69,19 @@ func (t *Traffic) Transactions(on bool) { t.transactions.Store(on) }
 // Rate sets how many payments a second are written.
 func (t *Traffic) Rate(perSecond int) { t.rate.Store(int64(perSecond)) }
 
-// Pause stops or resumes writing.
-func (t *Traffic) Pause(on bool) { t.paused.Store(on) }
+// Rest stops writing, and returns when everything has been acknowledged or has failed and the clients are
+// closed: those that Resume opens know nothing of the topic that was.
+func (t *Traffic) Rest(ctx context.Context) error {
+	select {
+	case t.rest <- struct{}{}:
+		return <-t.rested
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Resume ends a rest.
+func (t *Traffic) Resume() { t.resume <- struct{}{} }
 
 // Failed is how many records were given up.
 func (t *Traffic) Failed() int64 { return t.failed.Load() }
@@ -78,6 +96,32 @@ func (t *Traffic) LastAcknowledged(partition int32) time.Time {
 
 // Run writes until ctx is done, and returns when everything has been acknowledged or has failed.
 func (t *Traffic) Run(ctx context.Context) error {
+	for {
+		writing, stop := context.WithCancel(ctx)
+		ended := make(chan error, 1)
+		go func() { ended <- t.session(writing) }()
+		select {
+		case err := <-ended:
+			stop()
+			return err
+		case <-t.rest:
+			stop()
+			err := <-ended
+			t.rested <- err
+			if err != nil {
+				return err
+			}
+		}
+		select {
+		case <-t.resume:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// session writes with clients of its own.
+func (t *Traffic) session(ctx context.Context) error {
 	var g errgroup.Group
 	g.Go(func() error { return t.write(ctx) })
 	g.Go(func() error { return t.transact(ctx) })
@@ -96,7 +140,6 @@ func (t *Traffic) write(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	records := newRecords("pay")
 	begin, tick := time.Now(), time.NewTicker(step)
 	defer tick.Stop()
 	for n, rate := 0, t.rate.Load(); ; {
@@ -112,12 +155,12 @@ func (t *Traffic) write(ctx context.Context) error {
 		}
 		due := int(time.Since(begin).Seconds()*float64(rate)) - n
 		// What was due while Kafka took nothing is not made up for.
-		if now := t.rate.Load(); t.paused.Load() || now != rate || due > 2*int(rate) {
+		if now := t.rate.Load(); now != rate || due > 2*int(rate) {
 			begin, n, rate = time.Now(), 0, now
 			continue
 		}
 		for range due {
-			t.produce(client, records.next(t.bad.Load())) //nolint:contextcheck // see there
+			t.produce(client, t.payments.next(t.bad.Load())) //nolint:contextcheck // see there
 			n++
 		}
 	}

@@ -29,14 +29,13 @@ func (t *Traffic) transact(ctx context.Context) error {
 			client.Close()
 		}
 	}()
-	records := newRecords("tx")
 	for n := 0; ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(transactionPause):
 		}
-		if !t.transactions.Load() || t.paused.Load() {
+		if !t.transactions.Load() {
 			continue
 		}
 		if client == nil {
@@ -46,7 +45,7 @@ func (t *Traffic) transact(ctx context.Context) error {
 			}
 		}
 		n++
-		if err := t.transaction(client, records, n%2 == 0); err != nil { //nolint:contextcheck // one that is begun is ended
+		if err := t.transaction(client, n%2 == 0); err != nil { //nolint:contextcheck // one that is begun is ended
 			client.Close() // the next one ends what this one has left open
 			client = nil
 		}
@@ -54,7 +53,7 @@ func (t *Traffic) transact(ctx context.Context) error {
 }
 
 // transaction writes one, and tells the judge of its records when it is known how it ended.
-func (t *Traffic) transaction(client *kgo.Client, records *records, abort bool) error {
+func (t *Traffic) transaction(client *kgo.Client, abort bool) error {
 	if err := client.BeginTransaction(); err != nil {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
@@ -62,7 +61,7 @@ func (t *Traffic) transaction(client *kgo.Client, records *records, abort bool) 
 	defer cancel()
 	var w written
 	for i := range transactionSize {
-		r := records.next(false)
+		r := t.together.next(false)
 		client.Produce(ctx, t.kafka(r), func(k *kgo.Record, err error) { w.add(r, k, err) })
 		if i == transactionSize/2 {
 			w.fail(client.Flush(ctx)) // so that an aborted one has records on Kafka

@@ -48,11 +48,13 @@ type World struct {
 	Judge       *judge.Judge
 	Rate        int // payments a second
 
-	network *network.Network
-	dir     string
-	seed    uint64
+	network  *network.Network
+	dir      string
+	seed     uint64
+	topicIDs []string // of the topic, and of those that were made anew, the oldest first
 
 	stopTraffic, stopSubscribers context.CancelFunc
+	stopOwners                   func()
 	trafficEnd                   chan error
 	subscribers                  sync.WaitGroup
 }
@@ -96,12 +98,19 @@ func Start(ctx context.Context, cfg Config, tell func(string)) (_ *World, err er
 	if err := w.Cluster.CreateTopic(ctx, Topic, Partitions); err != nil {
 		return nil, err
 	}
+	if err := w.noteTopic(ctx); err != nil {
+		return nil, err
+	}
 	tell("starting three gateways")
 	if err := w.startGateways(ctx, binary); err != nil {
 		return nil, err
 	}
 	w.Traffic = traffic.New(traffic.Config{Topic: Topic, Client: w.Cluster.Client(), Judge: w.Judge, Rate: cfg.Rate})
-	return w, w.subscribe(ctx, cfg.Habits)
+	w.stopOwners = w.watchOwners(ctx)
+	if err := w.subscribe(ctx, cfg.Habits); err != nil {
+		return nil, err
+	}
+	return w, w.dateDeadLetters(ctx)
 }
 
 // Build builds the gateway with its own module's versions.
@@ -241,6 +250,9 @@ func (w *World) Close() {
 	if w.stopSubscribers != nil {
 		w.stopSubscribers()
 		w.subscribers.Wait()
+	}
+	if w.stopOwners != nil {
+		w.stopOwners()
 	}
 	for _, g := range w.Gateways {
 		g.Process().Kill()
