@@ -22,7 +22,8 @@ func (e *BehindError) Error() string {
 	return fmt.Sprintf("records before the retained window are needed: at %v, oldest %v", e.At, e.Oldest)
 }
 
-// Gap is offsets of a partition whose records are nowhere any more: From, and those up to To.
+// Gap is offsets of a partition whose records are nowhere any more: From, and those up to To. Where To is less, those
+// from To up to From, which had been read: the partition goes on at To with others.
 type Gap struct {
 	Partition int32
 	From, To  int64

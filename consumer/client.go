@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -124,6 +125,26 @@ func ask[R kmsg.Response](ctx context.Context, c *client, broker int32, req kmsg
 		return none, nil, fmt.Errorf("%T answered by %T", req, res)
 	}
 	return r, buf, nil
+}
+
+// fetchRequest asks for what follows positions, up to about maxBytes in all.
+func (c *client) fetchRequest(maxBytes int32, at ...position) *kmsg.FetchRequest {
+	req := kmsg.NewPtrFetchRequest()
+	req.Version = cmp.Or(c.fetchVersion, fetchByName)
+	req.MaxWaitMillis = int32(maxWait.Milliseconds())
+	req.MinBytes = 1
+	req.MaxBytes = maxBytes
+	req.IsolationLevel = c.isolation()
+	req.SessionID, req.SessionEpoch = 0, -1 // no session
+	topic := kmsg.NewFetchRequestTopic()
+	topic.Topic, topic.TopicID = c.topic, c.topicID // the version says which is sent
+	for _, a := range at {
+		p := kmsg.NewFetchRequestTopicPartition()
+		p.Partition, p.CurrentLeaderEpoch, p.FetchOffset, p.PartitionMaxBytes = a.partition, a.epoch, a.offset, a.maxBytes
+		topic.Partitions = append(topic.Partitions, p)
+	}
+	req.Topics = append(req.Topics, topic)
+	return req
 }
 
 func (c *client) view(res *kmsg.MetadataResponse) (*view, error) {

@@ -82,28 +82,11 @@ func (f *committed) fetch(ctx context.Context, leader int32, at []position, hand
 	return nil
 }
 
+// request asks for the partitions in turns: a broker answers in the order asked, and only the first partition that has
+// anything gets a batch that is larger than its share.
 func (f *committed) request(at []position) *kmsg.FetchRequest {
-	req := kmsg.NewPtrFetchRequest()
-	req.Version = f.client.fetchVersion
-	req.MaxWaitMillis = int32(maxWait.Milliseconds())
-	req.MinBytes = 1
-	req.MaxBytes = maxFetch
-	req.IsolationLevel = f.client.isolation()
-	req.SessionID, req.SessionEpoch = 0, -1 // no session
-	topic := kmsg.NewFetchRequestTopic()
-	topic.Topic, topic.TopicID = f.client.topic, f.client.topicID // the version says which is sent
-	// A broker answers in the order asked, and only the first partition that has
-	// anything gets a batch that is larger than its share: all have to be first
-	// now and then.
 	first := int(f.turn.Add(1)) % len(at)
-	for i := range at {
-		a := at[(first+i)%len(at)]
-		p := kmsg.NewFetchRequestTopicPartition()
-		p.Partition, p.CurrentLeaderEpoch, p.FetchOffset, p.PartitionMaxBytes = a.partition, a.epoch, a.offset, a.maxBytes
-		topic.Partitions = append(topic.Partitions, p)
-	}
-	req.Topics = append(req.Topics, topic)
-	return req
+	return f.client.fetchRequest(maxFetch, slices.Concat(at[first:], at[:first])...)
 }
 
 // read makes records of what a broker answered about a partition, in memory of m.

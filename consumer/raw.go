@@ -1,7 +1,6 @@
 package consumer
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 
@@ -26,7 +25,8 @@ func (c *client) raw(ctx context.Context, at placement, from int64, maxBytes int
 	}
 	ctx, cancel := context.WithTimeout(ctx, maxWait+patience)
 	defer cancel()
-	answer, _, err := ask[*kmsg.FetchResponse](ctx, c, at.leader, c.rawRequest(at, from, maxBytes), nil)
+	req := c.fetchRequest(maxBytes, position{partition: at.partition, epoch: at.epoch, offset: from, maxBytes: maxBytes})
+	answer, _, err := ask[*kmsg.FetchResponse](ctx, c, at.leader, req, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -52,21 +52,4 @@ func (c *client) raw(ctx context.Context, at placement, from int64, maxBytes int
 		end = p.LastStableOffset
 	}
 	return &raw{records: got.Records, next: max(next, from), end: end}, nil
-}
-
-func (c *client) rawRequest(at placement, from int64, maxBytes int32) *kmsg.FetchRequest {
-	req := kmsg.NewPtrFetchRequest()
-	req.Version = cmp.Or(c.fetchVersion, fetchByName)
-	req.MaxWaitMillis = int32(maxWait.Milliseconds())
-	req.MinBytes = 1
-	req.MaxBytes = maxBytes
-	req.IsolationLevel = c.isolation()
-	req.SessionID, req.SessionEpoch = 0, -1 // no session
-	p := kmsg.NewFetchRequestTopicPartition()
-	p.Partition, p.CurrentLeaderEpoch, p.FetchOffset, p.PartitionMaxBytes = at.partition, at.epoch, from, maxBytes
-	topic := kmsg.NewFetchRequestTopic()
-	topic.Topic, topic.TopicID = c.topic, c.topicID // the version says which is sent
-	topic.Partitions = append(topic.Partitions, p)
-	req.Topics = append(req.Topics, topic)
-	return req
 }
