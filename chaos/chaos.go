@@ -138,8 +138,11 @@ func (r *session) storm(ctx context.Context) error {
 	r.world.Traffic.Transactions(true)
 	return r.row(ctx, "all of it, at random", length, func() (fault.Outcome, error) {
 		out, err := fault.RunStorm(ctx, r.world, steps, func(s fault.Step) { r.progress.begin(s.String()) })
-		out.Note = fmt.Sprintf("%d faults; 1 %% bad records and transactions all the time; %s", len(steps), out.Note)
-		return out, err
+		note := fmt.Sprintf("%d faults; 1 %% bad records and transactions all the time", len(steps))
+		if out.Note != "" {
+			note += "; made anew once: " + out.Note
+		}
+		return fault.Outcome{Note: note}, err
 	})
 }
 
