@@ -71,7 +71,7 @@ func soakHead(ctx context.Context, o options, w *world.World) string {
 		}
 		findings = "**" + strings.Join(all, "; ") + "**"
 	}
-	return fmt.Sprintf("`make chaos-soak`, for %v: three gateways, %d subscribers that come and go, %d payments a second; %d payments, %d deliveries. "+
+	return fmt.Sprintf("`make chaos-soak`, for %v: three gateways, %d subscribers that come and go, of whom one in ten wants everything and the others a sixteenth of it, %d payments a second; %d payments, %d deliveries. "+
 		"Findings: %s. %s, %d cores, paystream %s, %s.\n\n",
 		o.soak, o.crowd, w.Rate, f.Payments, f.Delivered, findings, m.CPU, m.Cores, m.Commit, m.Date.Format(time.DateOnly))
 }

@@ -122,6 +122,13 @@ func (j *Judge) Subscriber(name string) *Track { return j.track(name, false) }
 // the first payment that it sees.
 func (j *Judge) Newcomer(name string) *Track { return j.track(name, true) }
 
+// Sampler returns the track of a newcomer with a filter: what it is owed is not known, but all that it sees is judged.
+func (j *Judge) Sampler(name string) *Track {
+	t := j.track(name, true)
+	t.sample = true
+	return t
+}
+
 func (j *Judge) track(name string, newcomer bool) *Track {
 	newest, _ := j.topics.newest()
 	t := &Track{judge: j, name: name, newcomer: newcomer, begin: newest, topic: newest}

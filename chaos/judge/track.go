@@ -7,7 +7,8 @@ type Track struct {
 	judge    *Judge
 	name     string
 	newcomer bool
-	begin    int // the topic that it began with
+	sample   bool // with a filter
+	begin    int  // the topic that it began with
 
 	mu        sync.Mutex // taken before the ledger's
 	topic     int        // what its cursor is of

@@ -15,6 +15,7 @@ import (
 	"paystream/chaos/gateway"
 	"paystream/chaos/subscriber"
 	"paystream/chaos/world"
+	paymentpb "paystream/gen/payment"
 	"paystream/internal/clienttest"
 )
 
@@ -37,6 +38,11 @@ const (
 	leastPeriod = 1 * time.Second // between two samples
 )
 
+// wantAll is one of how many subscribers wants everything; the others want one provider's payments of one status, each
+// a sixteenth of all. 500 that want all of 1,000 payments a second are more than two cores carry along with brokers and
+// those who judge them, and what is measured then is how far subscribers fall behind.
+const wantAll = 10
+
 // Run has a crowd of subscribers come and go for a time.
 func Run(ctx context.Context, w *world.World, crowd int, length time.Duration, each func(Sample)) ([]Sample, error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -46,10 +52,14 @@ func Run(ctx context.Context, w *world.World, crowd int, length time.Duration, e
 	protocols := clienttest.Protocols()
 	for i := range crowd {
 		p := protocols[i%len(protocols)]
-		s := subscriber.New(subscriber.Config{
+		cfg := subscriber.Config{
 			Name: fmt.Sprintf("%s, of the crowd, %d", p.Name, i), Protocol: p, Habit: subscriber.Restless,
 			Gateways: w.Addresses(), First: i, Turn: i, Seed: uint64(i), Judge: w.Judge,
-		})
+		}
+		if i/len(protocols)%wantAll > 0 { // some of each protocol
+			cfg.Provider, cfg.Status = paymentpb.Provider(1+i%3), paymentpb.PaymentStatus(1+i/3%4)
+		}
+		s := subscriber.New(cfg)
 		running.Go(func() { s.Run(ctx); s.Track.Left() })
 	}
 	defer cancel() // before the wait

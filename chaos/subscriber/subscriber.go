@@ -46,6 +46,8 @@ type Subscriber struct {
 	Track    *judge.Track
 	Times    Times
 
+	provider paymentpb.Provider
+	status   paymentpb.PaymentStatus
 	gateways []string
 	at, step int // which of them, and how far it is to the next
 	rng      *rand.Rand
@@ -70,6 +72,8 @@ type Config struct {
 	Name     string
 	Protocol clienttest.Protocol
 	Habit    Habit
+	Provider paymentpb.Provider // with Status, of what it wants alone; zero is all
+	Status   paymentpb.PaymentStatus
 	Gateways []string
 	First    int    // with which of them to begin
 	Turn     int    // in which order to try the others: subscribers of one gateway go on at several
@@ -81,14 +85,17 @@ type Config struct {
 // New returns a subscriber that does not run yet.
 func New(cfg Config) *Subscriber {
 	s := &Subscriber{
-		Protocol: cfg.Protocol, Habit: cfg.Habit, judge: cfg.Judge,
+		Protocol: cfg.Protocol, Habit: cfg.Habit, judge: cfg.Judge, provider: cfg.Provider, status: cfg.Status,
 		gateways: cfg.Gateways, at: cfg.First % len(cfg.Gateways), cursor: cfg.Cursor, newcomer: cfg.Cursor == "",
 		rng:  rand.New(rand.NewPCG(cfg.Seed, 1)),
 		ends: map[string]int{}, awake: make(chan struct{}),
 	}
-	if s.newcomer {
+	switch {
+	case s.provider != 0 || s.status != 0:
+		s.Track = cfg.Judge.Sampler(cfg.Name)
+	case s.newcomer:
 		s.Track = cfg.Judge.Newcomer(cfg.Name)
-	} else {
+	default:
 		s.Track = cfg.Judge.Subscriber(cfg.Name)
 	}
 	s.step = 1
@@ -139,7 +146,9 @@ func (s *Subscriber) stream(ctx context.Context) (err error) {
 		}
 	}()
 	s.Track.Connected()
-	req := &paymentpb.StreamPaymentsRequest{Cursor: s.cursor, Heartbeat: durationpb.New(heartbeat)}
+	req := &paymentpb.StreamPaymentsRequest{
+		Cursor: s.cursor, Heartbeat: durationpb.New(heartbeat), Provider: s.provider, Status: s.status,
+	}
 	switch {
 	case s.newcomer:
 		req.Start = paymentpb.StreamStart_START_NEW_ONLY
