@@ -1,6 +1,8 @@
 package judge
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
@@ -19,6 +21,10 @@ type place struct {
 	topic     int
 	partition int32
 	offset    int64
+}
+
+func (p place) compare(q place) int {
+	return cmp.Or(cmp.Compare(p.topic, q.topic), cmp.Compare(p.partition, q.partition), cmp.Compare(p.offset, q.offset))
 }
 
 func (p place) finding(fault Fault) Finding {
@@ -130,7 +136,8 @@ func (j *Judge) letters(f *findings) {
 
 // needless adds each repeat without an unrest since the letter before it.
 func (d *deadLetters) needless(f *findings) {
-	for at, written := range d.seen {
+	for _, at := range slices.SortedFunc(maps.Keys(d.seen), place.compare) {
+		written := d.seen[at]
 		slices.SortFunc(written, time.Time.Compare)
 		for i := 1; i < len(written); i++ {
 			from, to := written[i-1], written[i].Add(time.Millisecond) // Kafka's times have no parts of it
