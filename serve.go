@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"sync/atomic"
 	"time"
@@ -23,16 +22,16 @@ import (
 // has gone back in it, the gateway begins anew too, at the same addresses: what it has is not good any more.
 func serve(ctx context.Context, cfg *Config, ready func(addr string), log *slog.Logger) error {
 	own := *cfg
-	cut := map[int32]int64{}
+	var before []consumer.Mark
 	for {
-		err := serveTopic(ctx, &own, cut, ready, log)
-		truncated, isTruncated := errors.AsType[*consumer.TruncatedError](err)
+		var err error
+		before, err = serveTopic(ctx, &own, before, ready, log)
+		_, truncated := errors.AsType[*consumer.TruncatedError](err)
 		switch {
-		case isTruncated:
-			cut[truncated.Partition] = truncated.At
+		case truncated:
 			log.Warn("beginning anew with what Kafka has now", "topic", cfg.Topic)
 		case errors.Is(err, consumer.ErrReplaced):
-			clear(cut)
+			before = nil
 			log.Warn("topic was deleted and made anew under the same name; beginning anew with it", "topic", cfg.Topic)
 		default:
 			return err
@@ -44,12 +43,14 @@ func serve(ctx context.Context, cfg *Config, ready func(addr string), log *slog.
 	}
 }
 
-// serveTopic runs the gateway as long as the topic is the same. It enters the addresses that it has got in cfg. cut is
-// where partitions were cut back since the gateway began.
-func serveTopic(ctx context.Context, cfg *Config, cut map[int32]int64, ready func(addr string), log *slog.Logger) error {
+// serveTopic runs the gateway as long as the topic is the same, and returns how far it has read. It enters the addresses
+// that it has got in cfg. before is how far the gateway had read when Kafka went back.
+func serveTopic(
+	ctx context.Context, cfg *Config, before []consumer.Mark, ready func(addr string), log *slog.Logger,
+) ([]consumer.Mark, error) {
 	if cfg.TLSCertFile != "" {
 		if _, err := tls.LoadX509KeyPair(cfg.TLSCertFile, cfg.TLSKeyFile); err != nil {
-			return badUsage(fmt.Errorf("GRPC_TLS_CERT_FILE and GRPC_TLS_KEY_FILE: %w", err))
+			return nil, badUsage(fmt.Errorf("GRPC_TLS_CERT_FILE and GRPC_TLS_KEY_FILE: %w", err))
 		}
 	}
 	payments := broadcast.New(broadcast.Limits{
@@ -66,22 +67,22 @@ func serveTopic(ctx context.Context, cfg *Config, cut map[int32]int64, ready fun
 		RetainRecords:   cfg.RetainPayments,
 		RetainAge:       cfg.RetainAge,
 		Replays:         cfg.BackfillReaders,
-		CutBack:         maps.Clone(cut),
+		Before:          before,
 		Logger:          log,
 	}, payments)
 	if err != nil {
-		return badUsage(err)
+		return nil, badUsage(err)
 	}
 
 	listener, err := listen(ctx, "GRPC_PORT", cfg.GRPCAddr())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer listener.Close() // closed already, but where something below fails
 	addr := listener.Addr().String()
 	page, err := web.Page(cfg.Topic, pageLines(cfg, addr))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	source := &kafkaSource{consumer: reader}
 	gateway := server.New(server.Config{
@@ -97,7 +98,7 @@ func serveTopic(ctx context.Context, cfg *Config, cut map[int32]int64, ready fun
 	}, payments, source)
 	admin, err := newAdmin(ctx, cfg.AdminAddr, figures{log: payments, consumer: reader, server: gateway})
 	if err != nil {
-		return err
+		return nil, err
 	}
 
 	if tcp, ok := listener.Addr().(*net.TCPAddr); ok {
@@ -119,7 +120,7 @@ func serveTopic(ctx context.Context, cfg *Config, cut map[int32]int64, ready fun
 	})
 	err = g.Wait()
 	log.Info("stopped")
-	return err
+	return reader.Marks(), err
 }
 
 // listen binds early, so that a taken port is told at once.
@@ -180,7 +181,7 @@ func (s *kafkaSource) Ready() (bool, string) {
 	return false, status.Reason
 }
 
-func (s *kafkaSource) Since(ctx context.Context, t time.Time) (broadcast.Vector, error) {
+func (s *kafkaSource) Since(ctx context.Context, t time.Time) (broadcast.Vector, []int32, error) {
 	return s.consumer.Since(ctx, t)
 }
 

@@ -54,6 +54,8 @@ type Start struct {
 	// newest kept.
 	Existing bool
 	Limit    int
+	// Private, where not nil, makes the frames of which the cursor is not the log's, since Cursor is ahead of it.
+	Private Render
 }
 
 // Subscription is one reader of a log. It belongs to one goroutine.
@@ -70,6 +72,7 @@ type Subscription struct {
 	snapshotAt Vector
 
 	resume Vector // until the log has passed it: what it covers is skipped
+	own    Render // for frames that are the reader's alone
 
 	ready <-chan struct{} // for head to move
 }
@@ -77,7 +80,10 @@ type Subscription struct {
 // Subscribe returns a subscription that reads the latest states from one view and what follows from
 // another. It fails with a [*BehindError] when the cursor's records have left the log.
 func (l *Log) Subscribe(existing, live *View, start Start) (*Subscription, error) {
-	s := &Subscription{log: l, existing: existing, live: live, filter: start.Filter}
+	s := &Subscription{log: l, existing: existing, live: live, filter: start.Filter, own: start.Private}
+	if s.own == nil {
+		s.own = live.render
+	}
 	for {
 		switch err := s.begin(start); {
 		case err == nil:
@@ -310,7 +316,7 @@ func (s *Subscription) skipTo(pos uint64) {
 func (s *Subscription) private(segment *segment) Run {
 	e := segment.placed(s.pos)
 	s.pass(segment)
-	frame := s.live.render(nil, e.public(), s.vector)
+	frame := s.own(nil, e.public(), s.vector)
 	return Run{bytes: frame, ends: []uint32{uint32(len(frame))}}
 }
 

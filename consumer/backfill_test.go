@@ -302,7 +302,7 @@ func since(t *testing.T, reader option) {
 		{"the future", time.Now().Add(time.Hour), broadcast.Vector{100, 100, 100}},
 	}
 	for _, test := range tests {
-		got, err := g.Since(t.Context(), test.at)
+		got, _, err := g.Since(t.Context(), test.at)
 		if err != nil {
 			t.Fatalf("%s: %v", test.name, err)
 		}

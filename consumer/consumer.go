@@ -78,9 +78,9 @@ type Config struct {
 	Replays int
 	// ReplayTurn is how long one of them goes on while others wait for their turn; 0 is 15 s.
 	ReplayTurn time.Duration
-	// CutBack is, by partition, the offset to which a consumer before this one has found it to be cut back
-	// ([TruncatedError]): what the group has committed behind it is of other records, and does not count.
-	CutBack map[int32]int64
+	// Before is how far a consumer of the same topic has read before this one, where it has ended with a
+	// [*TruncatedError]: what the group has committed of records that Kafka has taken back does not count.
+	Before []Mark
 	// Standstill is how long a partition may stand still that has more; then its reader is replaced. 0 is 20 s.
 	Standstill time.Duration
 	// Logger is told of changes of state, and of bad records by partition,
@@ -200,8 +200,13 @@ func (c *Consumer) begin(ctx context.Context) []span {
 	c.setPhase("connecting to Kafka at " + c.client.brokers())
 	for failures := 0; ; failures++ {
 		view, spans, err := c.findWindow(ctx)
+		var cut map[int32]int64
+		if err == nil {
+			cut, err = c.cutBack(ctx, view.partitions)
+		}
 		if err == nil {
 			c.troubles.over(metadata)
+			c.group.cutBack(cut)
 			c.adopt(view, spans)
 			return spans
 		}
@@ -235,7 +240,7 @@ func (c *Consumer) adopt(view *view, spans []span) {
 	for i, s := range spans {
 		c.log.Open(s.partition, s.start)
 		c.group.open(s.partition, s.start)
-		c.learn(s.partition, view.partitions[i].epoch)
+		c.begins(s.partition, view.partitions[i].epoch, s.end)
 		c.table.add(&partition{id: s.partition, next: s.start, end: s.end, leader: view.partitions[i].leader, epoch: view.partitions[i].epoch})
 		records += s.end - s.start
 	}

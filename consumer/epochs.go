@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -23,10 +22,11 @@ const unknownEpoch int32 = -1
 // same offsets. Where the epoch of an offset ends in the log of those who came later tells that (KIP-320), also
 // when that log has grown on past the offset.
 type epochs struct {
-	now atomic.Pointer[[]int32] // replaced, never changed
+	now atomic.Pointer[[]int32] // replaced, never changed; none goes back
 
 	mu      sync.Mutex
 	changed chan struct{}
+	read    []int64                 // by partition: behind all that Kafka has answered with, to whichever reader
 	ends    map[epochOf]int64       // where earlier epochs end in the log as it is
 	asking  map[int32]chan struct{} // by partition: holds one while somebody asks for an end
 }
@@ -50,17 +50,52 @@ func (e *epochs) at(partition int32) int32 {
 	return unknownEpoch
 }
 
-// learn enters the epoch that a partition begins with.
-func (c *Consumer) learn(partition, epoch int32) {
-	if !c.cfg.ReadUncommitted {
-		c.epochs.set(partition, epoch)
-	}
-}
-
-// set enters the present epoch of a partition, and wakes those who wait for it.
-func (e *epochs) set(partition, epoch int32) {
+// begin enters the epoch that a partition begins with, and up to where Kafka has said that there are offsets.
+func (e *epochs) begin(partition, epoch int32, read int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.set(partition, epoch)
+	for int(partition) >= len(e.read) {
+		e.read = append(e.read, 0)
+	}
+	e.read[partition] = max(e.read[partition], read)
+}
+
+// hasRead enters that Kafka has, under the epoch, all up to an offset. It reports false where the epoch is not the
+// present one.
+func (e *epochs) hasRead(partition, epoch int32, next int64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.at(partition) != epoch {
+		return false
+	}
+	e.read[partition] = max(e.read[partition], next)
+	return true
+}
+
+// succeed enters that an epoch has a successor, in whose log it ends at an offset. It reports up to where there is
+// more that was read: then nothing is entered. Where the epoch is not the present one any more, it does nothing.
+func (e *epochs) succeed(of epochOf, successor int32, end int64) (beyond int64, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.at(of.partition) != of.epoch:
+		return 0, true
+	case end < e.read[of.partition]:
+		return e.read[of.partition], false
+	}
+	for older := range e.ends { // they may have ended earlier, by now
+		if older.partition == of.partition {
+			delete(e.ends, older)
+		}
+	}
+	e.setEnd(of, end)
+	e.set(of.partition, successor)
+	return 0, true
+}
+
+// set holds mu, enters the present epoch of a partition, and wakes those who wait for it.
+func (e *epochs) set(partition, epoch int32) {
 	now := slices.Clone(*e.now.Load())
 	for int(partition) >= len(now) {
 		now = append(now, unknownEpoch)
@@ -94,13 +129,29 @@ func (e *epochs) end(of epochOf) (int64, bool) {
 	return end, ok
 }
 
+// setEnd holds mu.
 func (e *epochs) setEnd(of epochOf, end int64) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	if len(e.ends) >= mostEnds {
 		clear(e.ends)
 	}
 	e.ends[of] = end
+}
+
+// marks returns how far each partition was read, and under which epoch.
+func (e *epochs) marks() []Mark {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	marks := make([]Mark, len(e.read))
+	for p, read := range e.read {
+		marks[p] = Mark{Epoch: e.at(int32(p)), Read: read}
+	}
+	return marks
+}
+
+// Mark is how far a partition was read.
+type Mark struct {
+	Epoch int32 // the leader's; below 0 is not known
+	Read  int64 // behind all that Kafka has answered with
 }
 
 // TruncatedError says that a partition was cut back: Kafka no longer has what it had from an offset on, and puts other
@@ -115,43 +166,72 @@ func (e *TruncatedError) Error() string {
 	return fmt.Sprintf("partition %d was cut back to offset %d: a leader was elected that did not have what came behind it", e.Partition, e.At)
 }
 
-// confirm holds what was read under a new leader epoch to what was read before: up to at, or to what is in the log.
-// Where it can not, got is a failure. Nothing may be appended before it.
-func (c *Consumer) confirm(ctx context.Context, got *fetched, at int64) {
-	known := c.epochs.at(got.partition)
-	switch {
-	case got.epoch == known || !got.fenced:
-		return
-	case got.epoch < known: // it comes from a leader of old, who may have had what its successor has not
-		got.records, got.next = nil, at
-		return
-	case got.err != nil && len(got.records) == 0 && !errors.Is(got.err, kerr.OffsetOutOfRange):
-		return
-	}
-	read := max(at, c.table.get(got.partition).next)
-	end, err := c.epochEnd(ctx, epochOf{got.partition, known})
-	if err == nil && end < read {
-		err = c.truncated(ctx, got.partition, end, read)
-	}
-	if err != nil {
-		got.records, got.next, got.err = nil, at, err
-		return
-	}
-	c.epochs.set(got.partition, got.epoch)
+func isTruncated(err error) bool {
+	_, ok := errors.AsType[*TruncatedError](err)
+	return ok
 }
 
-// truncated ends Run.
-func (c *Consumer) truncated(ctx context.Context, partition int32, at, read int64) error {
-	err := &TruncatedError{Partition: partition, At: at}
-	if ctx.Err() == nil {
+// Marks returns how far each partition was read, by number, for the consumer that follows on this one.
+func (c *Consumer) Marks() []Mark { return c.epochs.marks() }
+
+// begins enters what a partition begins with.
+func (c *Consumer) begins(partition, epoch int32, read int64) {
+	if c.cfg.ReadUncommitted {
+		epoch = unknownEpoch // nobody knows what a kafka.Reader reads
+	}
+	c.epochs.begin(partition, epoch, read)
+}
+
+// confirm holds what was read under a new leader epoch to what was read before, by whichever reader. at is where it was
+// read from. Where confirm can not, got is a failure. Nothing may be taken of an answer before it.
+func (c *Consumer) confirm(ctx context.Context, got *fetched, at int64) {
+	if !got.fenced || (got.err != nil && len(got.records) == 0 && !errors.Is(got.err, kerr.OffsetOutOfRange)) {
+		return
+	}
+	for {
+		known := c.epochs.at(got.partition)
+		switch {
+		case got.epoch < known: // it comes from a leader of old, who may have had what its successor has not
+			got.records, got.next, got.err = nil, at, nil
+			c.refresh()
+			return
+		case got.epoch > known:
+			if err := c.succeed(ctx, epochOf{got.partition, known}, got.epoch); err != nil {
+				got.records, got.next, got.err = nil, at, err
+				return
+			}
+		case got.err != nil && len(got.records) == 0: // at is the reader's word, and not Kafka's
+			return
+		case c.epochs.hasRead(got.partition, got.epoch, got.next):
+			return
+		}
+	}
+}
+
+// succeed enters that an epoch has a successor. It fails where that does not have all that was read.
+func (c *Consumer) succeed(ctx context.Context, of epochOf, successor int32) error {
+	ctx, cancel := context.WithTimeout(ctx, confirmPatience)
+	defer cancel()
+	end, err := c.epochEnd(ctx, of)
+	if err != nil {
+		return err
+	}
+	beyond, ok := c.epochs.succeed(of, successor, end)
+	if ok {
+		return nil
+	}
+	truncated := &TruncatedError{Partition: of.partition, At: end}
+	if c.gone.CompareAndSwap(false, true) {
 		c.logger.Error("records lost: a leader was elected that did not have them, and Kafka puts others at their offsets; "+
 			"is unclean.leader.election.enable on, or has a broker lost its disk?",
-			"partition", partition, "from", at, "to", read)
-		c.gone.Store(true)
-		c.stop(err)
+			"partition", of.partition, "from", end, "to", beyond)
+		c.stop(truncated)
 	}
-	return err
+	return truncated
 }
+
+// confirmPatience is how long an answer's other partitions may wait for one to be confirmed.
+const confirmPatience = 4 * maxWait
 
 // epochEnd returns the offset at which an epoch ends in the partition's log as its leader has it now.
 func (c *Consumer) epochEnd(ctx context.Context, of epochOf) (int64, error) {
@@ -169,18 +249,43 @@ func (c *Consumer) epochEnd(ctx context.Context, of epochOf) (int64, error) {
 		return end, nil
 	}
 	p := c.table.get(of.partition)
+	if p.epoch <= of.epoch { // the metadata are older
+		c.refresh()
+		return 0, errEpochAhead
+	}
 	end, err := c.client.epochEnd(ctx, placement{partition: p.id, leader: p.leader, epoch: p.epoch}, of.epoch)
 	if err != nil {
 		return 0, fmt.Errorf("ask where leader epoch %d ended: %w", of.epoch, err)
 	}
-	if of.epoch < p.epoch { // that of the present one moves on
+	if p.epoch == c.epochs.at(of.partition) { // else there is more to come
+		c.epochs.mu.Lock()
 		c.epochs.setEnd(of, end)
+		c.epochs.mu.Unlock()
 	}
 	return end, nil
 }
 
-// epochPatience is how long a cursor may be ahead of this gateway's knowledge of leaders.
-const epochPatience = 3 * time.Second
+// cutBack returns, by partition, where the consumer before this one has read what Kafka has not any more.
+func (c *Consumer) cutBack(ctx context.Context, now []placement) (map[int32]int64, error) {
+	cut := map[int32]int64{}
+	for _, p := range now {
+		if int(p.partition) >= len(c.cfg.Before) {
+			break
+		}
+		before := c.cfg.Before[p.partition]
+		if before.Epoch == unknownEpoch || before.Epoch >= p.epoch {
+			continue
+		}
+		end, err := c.client.epochEnd(ctx, p, before.Epoch)
+		if err != nil {
+			return nil, fmt.Errorf("ask where leader epoch %d ended: %w", before.Epoch, err)
+		}
+		if end < before.Read {
+			cut[p.partition] = end
+		}
+	}
+	return cut, nil
+}
 
 // Epochs returns the leader epochs, by partition, under which the offsets in the log are Kafka's; below 0 is not known.
 // The caller must not change it.
@@ -188,13 +293,12 @@ func (c *Consumer) Epochs() []int32 { return *c.epochs.now.Load() }
 
 // Check returns what a reader has seen that Kafka's log no longer has, whose cursor is of given leader epochs, by
 // partition, below 0 where not known: such a gap goes back from the cursor's offset to the one to go on from. It asks
-// Kafka only where the leader has changed since; with ReadUncommitted it does not know.
+// Kafka only where the leader has changed since, and waits as long as ctx lets it where this gateway has not heard of a
+// leader yet; with ReadUncommitted it does not know.
 func (c *Consumer) Check(ctx context.Context, cursor broadcast.Vector, under []int32) ([]broadcast.Gap, error) {
 	if c.cfg.ReadUncommitted {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, epochPatience)
-	defer cancel()
 	var gaps []broadcast.Gap
 	for id, epoch := range under {
 		p := int32(id)
@@ -234,9 +338,4 @@ func (c *Consumer) learned(ctx context.Context, of epochOf) error {
 			return errEpochAhead
 		}
 	}
-}
-
-func isTruncated(err error) bool {
-	_, ok := errors.AsType[*TruncatedError](err)
-	return ok
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -76,6 +78,78 @@ func cutBack(t *testing.T, reader option) {
 	if g.logs.count("level=ERROR", "records lost", "partition=1", "from=6", "to=10") != 1 {
 		t.Error("the loss was not logged")
 	}
+}
+
+// TestCutBackWhileRefilling: what was to be refilled is taken back before it is read.
+func TestCutBackWhileRefilling(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1, kfake.NumBrokers(2))
+	p := newProducer(t, c.ListenAddrs())
+	p.pay(0, many("p", 10)...)
+	var held atomic.Bool
+	held.Store(true)
+	c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if held.Load() {
+			return fetchError(req.(*kmsg.FetchRequest), kerr.KafkaStorageError.Code), nil, true
+		}
+		return nil, nil, false
+	})
+	endEpochs(c, func(int32, int32) int64 { return 6 })
+	g := start(t, c.ListenAddrs())
+	g.until("trouble", func() bool { return g.Status().Trouble != "" })
+	move(t, c, 0)
+	held.Store(false)
+	g.ends(&consumer.TruncatedError{Partition: 0, At: 6})
+}
+
+// TestACursorAheadEndsNothing: a reader says that it has read what Kafka has never had. That is its own affair, also
+// when a leader changes.
+func TestACursorAheadEndsNothing(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, kfake.NumBrokers(2))
+	p := newProducer(t, c.ListenAddrs())
+	p.pay(0, many("p", 100)...)
+	p.pay(1, many("q", 100)...)
+	endEpochs(c, func(int32, int32) int64 { return 100 })
+	g := start(t, c.ListenAddrs(), retain(10))
+	g.ready()
+	r := g.backfill(broadcast.Vector{0, 1 << 40})
+	defer r.b.Leave()
+	r.granted()
+	for range 3 {
+		move(t, c, 1)
+		time.Sleep(700 * time.Millisecond) // the replay asks again every half second
+	}
+	p.pay(1, "on")
+	g.next(1, 101)
+}
+
+// TestTheGroupGoesBackToo: what a group has committed of records that were taken back does not count, in any of the
+// partitions that were cut back: the bad records there now are dead letters as others are.
+func TestTheGroupGoesBackToo(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, kfake.NumBrokers(2))
+	p := newProducer(t, c.ListenAddrs())
+	for part, kept := range []int32{4, 5} {
+		part := int32(part)
+		p.pay(part, many("kept", int(kept))...)
+		p.send(record(part, "x", "bad"), record(part, "y", "bad"))
+		p.pay(part, many("new", 6)...)
+		move(t, c, part)
+	}
+	offsets := kadm.Offsets{}
+	offsets.AddOffset(topic, 0, 10, -1)
+	offsets.AddOffset(topic, 1, 11, -1)
+	if err := kadm.NewClient(p.cl).CommitAllOffsets(t.Context(), groupID, offsets); err != nil {
+		t.Fatal(err)
+	}
+	endEpochs(c, func(partition, _ int32) int64 { return int64(4 + partition) })
+	g := startMember(t, c, func(c *consumer.Config) {
+		c.Before = []consumer.Mark{{Epoch: 0, Read: 10}, {Epoch: 0, Read: 11}}
+	})
+	g.commits(p.cl, 12, 13)
+	dead(t, c.ListenAddrs(), 4)
 }
 
 // TestCheck holds cursors of other leader epochs to Kafka's log.

@@ -20,6 +20,7 @@ type flight struct {
 	began   time.Time
 	cancel  context.CancelFunc
 	givenUp bool // the replay's to change
+	landed  bool // the same
 
 	answers []answer
 	err     error         // of the whole fetch
@@ -83,7 +84,8 @@ func (r *replay) launch(ctx context.Context, busy bool) {
 		h := r.health[q.partition]
 		p, g := r.c.table.locate(q.partition)
 		h.leaderless = g == noGroup
-		if h.leaderless || h.flight != nil || r.flights[g] != nil || time.Now().Before(h.retryAt) {
+		h.behind = r.flights[g]
+		if h.leaderless || h.flight != nil || h.behind != nil || time.Now().Before(h.retryAt) {
 			continue
 		}
 		if begun[g] == nil {
@@ -149,6 +151,7 @@ func (r *replay) giveUp() {
 // land takes in what a flight has brought.
 func (r *replay) land(f *flight) {
 	f.cancel()
+	f.landed = true
 	delete(r.flights, f.group)
 	for id := range f.queues {
 		r.health[id].flight = nil
@@ -220,6 +223,7 @@ func (r *replay) failed(partition int32, err error) {
 // health is how reading a partition goes.
 type health struct {
 	flight     *flight // that it is read by now
+	behind     *flight // that its broker has to answer first, or had to
 	failures   int     // in a row
 	fruitless  int     // fetches in a row that brought nothing and took no time
 	retryAt    time.Time
@@ -231,8 +235,11 @@ const late = 4 * maxWait
 
 // troubled reports whether nobody can tell when there will be more.
 func (h *health) troubled() bool {
-	return h.failures > 0 || h.fruitless > 0 || h.leaderless || (h.flight != nil && time.Since(h.flight.began) > late)
+	return h.failures > 0 || h.fruitless > 0 || h.leaderless || h.flight.late() || h.behind.late()
 }
+
+// late reports whether the broker should have answered.
+func (f *flight) late() bool { return f != nil && !f.landed && time.Since(f.began) > late }
 
 // answered enters that a broker has answered. Where it should not have done so yet, it is not asked in a circle.
 func (h *health) answered(fruitful bool) {

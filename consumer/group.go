@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,7 +49,8 @@ type group struct {
 	source   *client
 	dead     *deadTopic
 
-	cut map[int32]int64 // where partitions were cut back, and nothing has been committed since; ownership's
+	cut      map[int32]int64 // where partitions were cut back, and nothing has been committed since; ownership's
+	cutUntil time.Time       // when that is of no use any more
 
 	rebalances, failures atomic.Int64
 }
@@ -60,7 +60,18 @@ func newGroup(c *Consumer) *group {
 	if c.cfg.GroupID == "" {
 		return nil
 	}
-	return &group{c: c, ledger: newLedger(), troubles: newTroubles(c.logger), cut: maps.Clone(c.cfg.CutBack)}
+	return &group{c: c, ledger: newLedger(), troubles: newTroubles(c.logger)}
+}
+
+// cutFor is how long a commit behind where a partition was cut back may be one of before: it takes so long at the most
+// until all gateways have noticed, and owners have committed. A commit of later is not to be gone behind.
+const cutFor = 2 * time.Minute
+
+// cutBack enters where partitions were cut back, before the group is joined.
+func (g *group) cutBack(cut map[int32]int64) {
+	if g != nil {
+		g.cut, g.cutUntil = cut, time.Now().Add(cutFor)
+	}
 }
 
 // open enters a partition, which is read from start on.
@@ -249,7 +260,7 @@ func (o *ownership) committed(ctx context.Context, a kafka.PartitionAssignment) 
 		return 0, false
 	}
 	p := o.g.c.table.get(int32(a.ID))
-	if at, ok := o.g.cut[p.id]; ok {
+	if at, ok := o.g.cut[p.id]; ok && time.Now().Before(o.g.cutUntil) {
 		a.Offset = min(a.Offset, at)
 	}
 	if a.Offset <= p.next {

@@ -131,7 +131,7 @@ func (t *table) place(placements []placement) {
 			continue
 		}
 		p := t.partitions[at.partition]
-		if p.leader == at.leader && p.epoch == at.epoch {
+		if (p.leader == at.leader && p.epoch == at.epoch) || at.epoch < p.epoch { // from a broker that has been cut off
 			continue
 		}
 		was := t.groupOf(p)

@@ -83,7 +83,7 @@ func (c *Consumer) discover(ctx context.Context, found []placement) error {
 	for i, p := range found {
 		c.log.Open(p.partition, first[i])
 		c.group.open(p.partition, first[i])
-		c.learn(p.partition, p.epoch)
+		c.begins(p.partition, p.epoch, first[i])
 		c.table.add(&partition{
 			id: p.partition, leader: p.leader, epoch: p.epoch, next: first[i], end: -1, high: -1, live: true,
 		})

@@ -134,24 +134,29 @@ func length(spans []span) int64 {
 }
 
 // Since returns where a reader stands who wants all that was published at a time or later: for each partition the
-// first offset with such a time, or where it ends now.
-func (c *Consumer) Since(ctx context.Context, t time.Time) (broadcast.Vector, error) {
+// first offset with such a time, or where it ends now; and under which leader epochs, below 0 where not known.
+func (c *Consumer) Since(ctx context.Context, t time.Time) (broadcast.Vector, []int32, error) {
 	var of []placement
+	var epochs []int32
 	for _, p := range c.table.all() {
 		of = append(of, placement{partition: p.id, leader: p.leader, epoch: p.epoch})
+		epochs = append(epochs, p.epoch)
+	}
+	if c.cfg.ReadUncommitted {
+		epochs = nil
 	}
 	end, err := c.client.offsets(ctx, of, latest) // before the times are asked for, or what comes in between is missed
 	if err != nil {
-		return nil, c.cfg.Kafka.Explain(err)
+		return nil, nil, c.cfg.Kafka.Explain(err)
 	}
 	at, err := c.client.offsets(ctx, of, max(0, t.UnixMilli()))
 	if err != nil {
-		return nil, c.cfg.Kafka.Explain(err)
+		return nil, nil, c.cfg.Kafka.Explain(err)
 	}
 	for p := range at {
 		if at[p] < 0 { // there is nothing as young
 			at[p] = end[p]
 		}
 	}
-	return at, nil
+	return at, epochs, nil
 }

@@ -39,14 +39,13 @@ func cursorError(err error) *connect.Error {
 	return connect.NewError(connect.CodeInvalidArgument, text)
 }
 
-// gap is the error of a stream that needs what is lost.
-func (s *Server) gap(err *broadcast.GapError) *connect.Error {
+// gapError is the error of a stream that needs what is lost, and can go on at next.
+func gapError(err *broadcast.GapError, next string) *connect.Error {
 	text := "payments that the stream needs are no longer on Kafka; go on behind them, from the cursor"
 	if slices.ContainsFunc(err.Gaps, func(g broadcast.Gap) bool { return g.To < g.From }) {
 		text = "Kafka has lost payments that lie before the cursor, and puts others at their offsets; go on with those, from the cursor that comes with this"
 	}
 	out := connect.NewError(connect.CodeDataLoss, errors.New(text))
-	next := s.cursor(err.Next)
 	end := &paymentpb.StreamEnd{Cursor: next, OldestCursor: next}
 	for _, g := range err.Gaps {
 		end.Gaps = append(end.Gaps, &paymentpb.StreamEnd_Gap{Partition: g.Partition, From: g.From, To: g.To})

@@ -10,8 +10,8 @@ import (
 
 // History has what the log no longer holds.
 type History interface {
-	// Since returns where a reader stands who wants all that was published at t or later.
-	Since(ctx context.Context, t time.Time) (broadcast.Vector, error)
+	// Since returns where a reader stands who wants all that was published at t or later, under which leader epochs.
+	Since(ctx context.Context, t time.Time) (broadcast.Vector, []int32, error)
 	// Check returns what lies before a cursor, of leader epochs as [Source] has them, that Kafka has taken back: each
 	// gap goes back from the cursor's offset to the one to go on from.
 	Check(ctx context.Context, cursor broadcast.Vector, epochs []int32) ([]broadcast.Gap, error)
@@ -34,40 +34,45 @@ type Backfill interface {
 // feed is what a stream reads: the log, or, as long as it stands before what the log holds, a backfill. It belongs to
 // the stream's goroutine.
 type feed struct {
-	log     *broadcast.Log
-	history History
-	views   *format
-	filter  broadcast.Filter
-	drain   <-chan struct{} // closed when the server stops
+	log    *broadcast.Log
+	source Source
+	views  *format
+	filter broadcast.Filter
+	drain  <-chan struct{} // closed when the server stops
 
-	sub  *broadcast.Subscription // of the log, or of the backfill's; nil while that has none
-	back Backfill                // nil where sub is of the log
-	at   broadcast.Vector        // where the stream stands while there is no sub
-	// lost, where not nil, is why the stream can not go on from where it begins, which is token; there is no sub then.
-	lost  *broadcast.GapError
-	token string
+	sub   *broadcast.Subscription // of the log, or of the backfill's; nil while that has none
+	back  Backfill                // nil where sub is of the log
+	at    broadcast.Vector        // where the stream stands while there is no sub
+	claim                         // what it has begun with
 }
 
 // begin returns a feed that has not been read yet.
 func (s *Server) begin(f *format, start beginning) (feed, error) {
-	out := feed{log: s.log, history: s.source, views: f, filter: start.Filter, drain: s.drained}
-	if start.lost != nil {
-		out.lost, out.token = start.lost, start.token
-		return out, nil //nolint:nilerr // it is for Next to tell
+	out := feed{log: s.log, source: s.source, views: f, filter: start.Filter, drain: s.drained, claim: start.claim}
+	if out.cursor == nil {
+		var err error
+		out.sub, err = s.log.Subscribe(f.existing, f.live, start.Start)
+		return out, err
 	}
-	var behind *broadcast.BehindError
-	var err error
-	if out.sub, err = s.log.Subscribe(f.existing, f.live, start.Start); errors.As(err, &behind) {
-		out.goBack(behind.At)
-		err = nil
+	out.at = out.cursor
+	if out.open() {
+		out.resume()
 	}
-	return out, err
+	return out, nil
+}
+
+// resume goes on from where the stream stands, in the log or a backfill.
+func (f *feed) resume() {
+	at := f.at
+	if f.sub = f.subscribe(f.log, at); f.sub == nil {
+		f.goBack(at)
+	}
 }
 
 // goBack asks for a backfill.
 func (f *feed) goBack(at broadcast.Vector) {
 	f.leave()
-	f.sub, f.at, f.back = nil, at, f.history.Backfill(at)
+	f.sub, f.at, f.back = nil, at, f.source.Backfill(at)
 }
 
 // leave is called when the feed is read no more. It may be called again.
@@ -80,7 +85,7 @@ func (f *feed) leave() {
 
 // stop returns a channel that is closed when the server stops, or nil where Ready's is.
 func (f *feed) stop() <-chan struct{} {
-	if f.back == nil {
+	if f.back == nil && f.open() {
 		return nil
 	}
 	return f.drain
@@ -97,8 +102,8 @@ func (f *feed) Vector() broadcast.Vector {
 // CaughtUp reports whether Next has nothing to deliver at this moment.
 func (f *feed) CaughtUp() bool {
 	switch {
-	case f.lost != nil:
-		return false
+	case !f.open():
+		return f.waits()
 	case f.back == nil:
 		return f.sub.CaughtUp()
 	case f.sub == nil:
@@ -109,8 +114,8 @@ func (f *feed) CaughtUp() bool {
 
 // Ready returns a channel that is closed when there may be something to do. Where it can, it goes on in the log.
 func (f *feed) Ready() <-chan struct{} {
-	if f.lost != nil {
-		return closed
+	if !f.open() {
+		return f.retry()
 	}
 	if f.sub == nil {
 		return f.back.Ready()
@@ -130,9 +135,20 @@ var closed = func() <-chan struct{} {
 }()
 
 // Next returns what is to be sent next, if there is any. It fails with a [*broadcast.GapError] where records are lost.
-func (f *feed) Next() (broadcast.Run, error) {
-	if f.lost != nil {
-		return broadcast.Run{}, f.lost
+func (f *feed) Next(ctx context.Context) (broadcast.Run, error) {
+	err := f.hold(ctx, f.source, f.log)
+	if gap := (*broadcast.GapError)(nil); errors.As(err, &gap) {
+		gap.At = f.Vector()
+		gap.Next = gap.At.Clone()
+		for _, g := range gap.Gaps {
+			gap.Next[g.Partition] = g.To
+		}
+	}
+	if err != nil || !f.open() {
+		return broadcast.Run{}, err
+	}
+	if f.sub == nil && f.back == nil {
+		f.resume()
 	}
 	if f.back != nil && !f.seated() {
 		return broadcast.Run{}, nil
@@ -186,7 +202,11 @@ func (f *feed) rejoin() {
 
 // subscribe returns nil where the log does not hold what follows.
 func (f *feed) subscribe(log *broadcast.Log, at broadcast.Vector) *broadcast.Subscription {
-	sub, err := log.Subscribe(f.views.existing, f.views.live, broadcast.Start{Filter: f.filter, Cursor: at})
+	start := broadcast.Start{Filter: f.filter, Cursor: at}
+	if f.cursor != nil {
+		start.Private = f.views.private(f.epochsOf(f.source))
+	}
+	sub, err := log.Subscribe(f.views.existing, f.views.live, start)
 	if err != nil {
 		return nil
 	}

@@ -16,7 +16,10 @@ type past struct {
 	asked, left int
 }
 
-func (p *past) Since(context.Context, time.Time) (broadcast.Vector, error) { return nil, nil }
+func (p *past) Since(context.Context, time.Time) (broadcast.Vector, []int32, error) {
+	return nil, nil, nil
+}
+
 func (p *past) Check(context.Context, broadcast.Vector, []int32) ([]broadcast.Gap, error) {
 	return nil, nil
 }
@@ -61,11 +64,11 @@ func TestSlowStreamsKeepTheirBackfill(t *testing.T) {
 			}
 			view := broadcast.NewView(func(dst []byte, e broadcast.Entry, _ broadcast.Vector) []byte { return append(dst, e.Key...) })
 			publish(2 * window)
-			f := feed{log: log, history: back, views: &format{existing: view, live: view}}
+			f := feed{log: log, source: fixedSource{back}, views: &format{existing: view, live: view}}
 			f.goBack(broadcast.Vector{0})
 			read := func(n int) {
 				for ; n > 0 && !f.CaughtUp(); n-- {
-					run, err := f.Next()
+					run, err := f.Next(t.Context())
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -30,6 +30,8 @@ const envelopeSize = 5
 // format is one wire format: the views that its subscribers read, and how to make a heartbeat.
 type format struct {
 	existing, live *broadcast.View
+	// private makes the frames of a stream whose cursor stands under leader epochs of its own.
+	private func(epochs func(broadcast.Vector) []int32) broadcast.Render
 	// heartbeat returns the frame of an event without a payment.
 	heartbeat func(cursor string) []byte
 }
@@ -57,9 +59,13 @@ type appendEvent func(dst []byte, e *broadcast.Entry, eventType string, cursor [
 // newFormat makes a format of framed events.
 func (s *Server) newFormat(event appendEvent, prefix, suffix []byte, envelope bool) *format {
 	frame := framing(event, prefix, suffix, envelope)
+	shared := func(broadcast.Vector) []int32 { return s.source.Epochs() }
 	return &format{
-		existing:  broadcast.NewView(s.render(frame, typeExisting)),
-		live:      broadcast.NewView(s.render(frame, typeNew)),
+		existing: broadcast.NewView(s.render(frame, typeExisting, shared)),
+		live:     broadcast.NewView(s.render(frame, typeNew, shared)),
+		private: func(epochs func(broadcast.Vector) []int32) broadcast.Render {
+			return s.render(frame, typeNew, epochs)
+		},
 		heartbeat: func(cursor string) []byte { return frame(nil, nil, typeHeartbeat, []byte(cursor)) },
 	}
 }
@@ -90,15 +96,16 @@ type working struct {
 	cursor, raw []byte
 }
 
-// render makes the frames of one type of event. It allocates nothing but for dst.
-func (s *Server) render(frame appendEvent, eventType string) broadcast.Render {
-	pool := sync.Pool{New: func() any { return new(working) }}
+var workings = sync.Pool{New: func() any { return new(working) }}
+
+// render makes the frames of one type of event, with cursors under such leader epochs. It allocates nothing but for dst.
+func (s *Server) render(frame appendEvent, eventType string, epochs func(broadcast.Vector) []int32) broadcast.Render {
 	return func(dst []byte, e broadcast.Entry, cursor broadcast.Vector) []byte {
-		w, _ := pool.Get().(*working)
-		defer pool.Put(w)
+		w, _ := workings.Get().(*working)
+		defer workings.Put(w)
 		w.entry = e
 		if w.cursor = w.cursor[:0]; cursor != nil {
-			w.cursor, w.raw = appendCursor(w.cursor, w.raw, s.source.Fingerprint(), cursor, s.source.Epochs())
+			w.cursor, w.raw = appendCursor(w.cursor, w.raw, s.source.Fingerprint(), cursor, epochs(cursor))
 		}
 		dst = frame(dst, &w.entry, eventType, w.cursor)
 		w.entry = broadcast.Entry{} // its strings would keep evicted memory

@@ -27,6 +27,7 @@ type history struct {
 	next    broadcast.Vector
 	lost    broadcast.Vector // what is before it
 	ends    map[int32]int64  // where leader epochs have ended
+	away    bool             // Kafka does not say so
 	held    bool             // nobody gets a turn
 	claims  []*claim
 	asked   int // how often a backfill was asked for
@@ -53,9 +54,9 @@ func (h *history) add(b broadcast.Batch) {
 	}
 }
 
-func (h *history) Since(_ context.Context, t time.Time) (broadcast.Vector, error) {
+func (h *history) Since(_ context.Context, t time.Time) (broadcast.Vector, []int32, error) {
 	if t.Before(time.Unix(0, 0)) {
-		return nil, errors.New("the broker's name is a secret")
+		return nil, nil, errors.New("the broker's name is a secret")
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -67,13 +68,16 @@ func (h *history) Since(_ context.Context, t time.Time) (broadcast.Vector, error
 			}
 		}
 	}
-	return at, nil
+	return at, nil, nil
 }
 
 // Check says of a partition with an epoch in ends that the epoch ended there.
 func (h *history) Check(_ context.Context, cursor broadcast.Vector, epochs []int32) ([]broadcast.Gap, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.away {
+		return nil, errors.New("nobody answers")
+	}
 	var gaps []broadcast.Gap
 	for p, epoch := range epochs {
 		if end, ok := h.ends[epoch]; ok && end < cursor[p] {
@@ -295,6 +299,86 @@ func TestTakenBack(t *testing.T) {
 		got, _ = take(t, open(t, c, &paymentpb.StreamPaymentsRequest{Cursor: last.GetCursor()}), 1)
 		same(t, "of the new leader's", as("new", "on"), got)
 	})
+}
+
+// TestTakenBackAheadOfTheLog: a stream comes from a gateway that has read farther. What that has read is taken back
+// before this one reads it, and others come in its place.
+func TestTakenBackAheadOfTheLog(t *testing.T) {
+	t.Parallel()
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
+		ahead := start(t)
+		ahead.publishIDs(t, 0, ids("p", 20)...)
+		_, last := take(t, open(t, dial(ahead), &paymentpb.StreamPaymentsRequest{}), 20)
+
+		g := start(t)
+		g.publishIDs(t, 0, ids("p", 10)...)
+		c := dial(g)
+		stream := open(t, c, &paymentpb.StreamPaymentsRequest{Cursor: last.GetCursor()})
+		g.publishIDs(t, 1, "other")
+		got, other := take(t, stream, 1) // what this partition has is not held up
+		same(t, "of the other partition", as("new", "other"), got)
+
+		g.source.setEnds(map[int32]int64{0: 15})
+		g.source.epoch.Store(1)
+		g.publishIDs(t, 0, append(ids("p", 15)[10:], ids("new", 10)...)...)
+		_, err := stream.Next()
+		end := failure(t, err)
+		if end.Code != connect.CodeDataLoss {
+			t.Fatalf("%v, want DataLoss", end)
+		}
+		want := []*paymentpb.StreamEnd_Gap{{Partition: 0, From: 20, To: 15}}
+		same(t, "gaps", want, end.End.GetGaps())
+		for name, cursor := range map[string]string{"of before": last.GetCursor(), "of its own frames": other.GetCursor()} {
+			again := refusal(t, c, &paymentpb.StreamPaymentsRequest{Cursor: cursor})
+			same(t, "gaps, from a cursor "+name, want, again.End.GetGaps())
+		}
+		got, _ = take(t, open(t, c, &paymentpb.StreamPaymentsRequest{Cursor: end.End.GetCursor()}), 10)
+		same(t, "what Kafka has there now", as("new", ids("new", 10)...), got)
+	})
+}
+
+// TestCursorThatCanNotBeChecked: the stream waits, with its own cursor, until Kafka can be asked.
+func TestCursorThatCanNotBeChecked(t *testing.T) {
+	t.Parallel()
+	old := oldCursor(t)
+	perProtocol(t, func(t *testing.T, dial func(*gateway) clienttest.Client) {
+		g := start(t)
+		g.source.setAway(true)
+		g.publishIDs(t, 0, ids("p", 5)...)
+		stream := open(t, dial(g), &paymentpb.StreamPaymentsRequest{Cursor: old, Heartbeat: durationpb.New(100 * time.Millisecond)})
+		for range 3 {
+			event, err := stream.Next()
+			if err != nil || event.GetEventType() != "heartbeat" || event.GetCursor() != old {
+				t.Fatalf("%v, %v; want a heartbeat with the cursor that it came with", event, err)
+			}
+		}
+		g.source.setAway(false)
+		for want := ids("p", 5)[1:]; len(want) > 0; {
+			event, err := stream.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if event.GetEventType() == "heartbeat" {
+				continue
+			}
+			if event.GetPayment().GetId() != want[0] {
+				t.Fatalf("got %s, want %s", event.GetPayment().GetId(), want[0])
+			}
+			want = want[1:]
+		}
+	})
+}
+
+func (h *history) setEnds(ends map[int32]int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ends = ends
+}
+
+func (h *history) setAway(away bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.away = away
 }
 
 func TestBackfillWaitsForItsTurn(t *testing.T) {

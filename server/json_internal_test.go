@@ -106,7 +106,7 @@ func BenchmarkRender(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			var frame []byte
-			render := server.render(framing(event, nil, nil, true), typeNew)
+			render := server.render(framing(event, nil, nil, true), typeNew, func(broadcast.Vector) []int32 { return server.source.Epochs() })
 			b.ReportAllocs()
 			for b.Loop() {
 				frame = render(frame[:0], e, broadcast.Vector{1 << 20, 2 << 20, 3 << 20})

@@ -94,14 +94,16 @@ func (s *Server) walk(ctx context.Context, req *paymentpb.ListPaymentsRequest, f
 	if walk.provider != req.GetProvider() || walk.status != req.GetStatus() {
 		return page{}, invalid("cursor was made for other filters: every page of a walk takes the same provider and status")
 	}
-	switch lost, err := s.takenBack(ctx, walk.snapshot, walk.epochs); {
-	case err != nil:
-		return page{}, err
-	case lost != nil:
-		return page{}, connect.NewError(connect.CodeAborted, errors.New("payments that this walk shows are lost on Kafka; begin again with the first page"))
-	}
 	wait, cancel := context.WithTimeout(ctx, lagWait)
 	defer cancel()
+	switch gaps, err := s.source.Check(wait, walk.snapshot, walk.epochs); {
+	case ctx.Err() != nil:
+		return page{}, ctx.Err()
+	case err != nil:
+		return page{}, unavailable("Kafka can not be asked whether it still has what the page token is of; try again")
+	case len(gaps) > 0:
+		return page{}, connect.NewError(connect.CodeAborted, errors.New("payments that this walk shows are lost on Kafka; begin again with the first page"))
+	}
 	if err := s.log.WaitFor(wait, walk.snapshot); err != nil {
 		if ctx.Err() != nil {
 			return page{}, ctx.Err()

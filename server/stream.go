@@ -136,11 +136,13 @@ func (st *stream) follow() error {
 func (st *stream) drained() error { return st.server.shutDown(st.cursor()) }
 
 // cursor returns where the stream stands.
-func (st *stream) cursor() string {
-	if st.feed.lost != nil {
-		return st.feed.token // under our epochs it would not be known for what it is
+func (st *stream) cursor() string { return st.cursorAt(st.feed.Vector()) }
+
+func (st *stream) cursorAt(v broadcast.Vector) string {
+	if st.feed.cursor == nil {
+		return st.server.cursor(v)
 	}
-	return st.server.cursor(st.feed.Vector())
+	return formatCursor(st.server.source.Fingerprint(), v, st.feed.epochsOf(st.server.source)(v))
 }
 
 // over is the error when done is closed.
@@ -186,20 +188,19 @@ func (st *stream) next() (broadcast.Run, error) {
 	if st.server.draining.Load() {
 		return broadcast.Run{}, st.drained()
 	}
-	run, err := st.feed.Next()
+	run, err := st.feed.Next(st.ctx)
 	if gap := (*broadcast.GapError)(nil); errors.As(err, &gap) {
-		return run, st.server.gap(gap)
+		return run, gapError(gap, st.cursorAt(gap.Next))
 	}
 	return run, err
 }
 
 // beginning is what a stream begins with.
 type beginning struct {
-	broadcast.Start
+	broadcast.Start // without a cursor: see claim
+	claim
 
-	beat  time.Duration       // how often it wants heartbeats; 0 is never
-	token string              // the cursor, as the client has it
-	lost  *broadcast.GapError // what lies before the cursor that Kafka has taken back
+	beat time.Duration // how often it wants heartbeats; 0 is never
 }
 
 // startOf checks a request and returns where its stream begins.
@@ -215,10 +216,9 @@ func (s *Server) startOf(ctx context.Context, req *paymentpb.StreamPaymentsReque
 	}
 	switch {
 	case req.GetCursor() != "":
-		start.token = req.GetCursor()
-		start.Cursor, start.lost, err = s.cursorOf(ctx, start.token)
+		start.claim, err = s.claimOf(ctx, req.GetCursor())
 	case req.GetSince() != nil:
-		start.Cursor, err = s.since(ctx, req.GetSince())
+		start.claim, err = s.since(ctx, req.GetSince())
 	case req.GetLimit() < 0:
 		err = invalid(fmt.Sprintf("limit %d is negative", req.GetLimit()))
 	default:
@@ -234,52 +234,38 @@ func (s *Server) startOf(ctx context.Context, req *paymentpb.StreamPaymentsReque
 	return start, err
 }
 
-// cursorOf reads a stream's cursor, and what lies before it that Kafka has taken back.
-func (s *Server) cursorOf(ctx context.Context, token string) (broadcast.Vector, *broadcast.GapError, error) {
-	cursor, epochs, err := parseCursor(token, s.source.Fingerprint())
+// claimOf reads a stream's cursor, and holds it to Kafka's log where that can be done soon.
+func (s *Server) claimOf(ctx context.Context, token string) (c claim, err error) {
+	c.cursor, c.epochs, err = parseCursor(token, s.source.Fingerprint())
 	// Another gateway may know of more partitions already, but not of any number.
-	if err == nil && len(cursor) > len(s.log.Newest())+maxNewPartitions {
+	if err == nil && len(c.cursor) > len(s.log.Newest())+maxNewPartitions {
 		err = errMalformed
 	}
 	if err != nil {
-		return nil, nil, cursorError(err)
+		return c, cursorError(err)
 	}
-	lost, err := s.takenBack(ctx, cursor, epochs)
-	return cursor, lost, err
+	c.under = s.source.Epochs()
+	ctx, cancel := context.WithTimeout(ctx, checkPatience)
+	defer cancel()
+	_ = c.check(ctx, s.source) // a gap is told when the stream has begun
+	return c, nil
 }
 
-// takenBack returns what lies before a cursor that Kafka has taken back, or nil.
-func (s *Server) takenBack(ctx context.Context, cursor broadcast.Vector, epochs []int32) (*broadcast.GapError, error) {
-	gaps, err := s.source.Check(ctx, cursor, epochs)
-	switch {
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil:
-		s.cfg.Logger.Warn("cursor can not be checked", "error", err)
-		return nil, unavailable("Kafka can not be asked whether it still has what lies before the cursor; try again, here or at another gateway")
-	case len(gaps) == 0:
-		return nil, nil
-	}
-	next := cursor.Clone()
-	for _, g := range gaps {
-		next[g.Partition] = g.To
-	}
-	return &broadcast.GapError{At: cursor, Next: next, Gaps: gaps}, nil
-}
-
-func (s *Server) since(ctx context.Context, t *timestamppb.Timestamp) (broadcast.Vector, error) {
+func (s *Server) since(ctx context.Context, t *timestamppb.Timestamp) (c claim, err error) {
 	if err := t.CheckValid(); err != nil {
-		return nil, invalid("since is no valid time")
+		return c, invalid("since is no valid time")
 	}
-	at, err := s.source.Since(ctx, t.AsTime())
+	c.under = s.source.Epochs()
+	c.cursor, c.epochs, err = s.source.Since(ctx, t.AsTime())
 	switch {
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
+		return c, ctx.Err()
 	case err != nil:
 		s.cfg.Logger.Warn("since can not be looked up", "error", err)
-		return nil, unavailable("Kafka can not be asked what was published since then; try again, or go on from a cursor")
+		return c, unavailable("Kafka can not be asked what was published since then; try again, or go on from a cursor")
 	}
-	return at, nil
+	c.checked = true // Kafka has just said so
+	return c, nil
 }
 
 func heartbeatOf(req *paymentpb.StreamPaymentsRequest) (time.Duration, error) {
