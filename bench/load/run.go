@@ -112,7 +112,7 @@ func (r *run) addSubscribers() error {
 				s.partitions[p].next = r.job.Topic.Offset(number)
 			}
 			if i == 0 && !g.Stalled {
-				s.kept = &kept{}
+				s.kept = newKept(g.To - g.From)
 			}
 			if r.job.Latency && !g.Stalled && !g.Since {
 				s.came = make([]int64, g.To-g.From)

@@ -37,6 +37,12 @@ type kept struct {
 	ends  []int
 }
 
+// newKept has room for so many messages: to copy them when it grows would hold up the other subscribers.
+func newKept(messages int) *kept {
+	const size = 400 // or more, in JSON: then it grows once
+	return &kept{bytes: make([]byte, 0, messages*size), ends: make([]int, 0, messages)}
+}
+
 func (k *kept) add(message []byte) {
 	k.bytes = append(k.bytes, message...)
 	k.ends = append(k.ends, len(k.bytes))
