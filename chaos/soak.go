@@ -20,6 +20,7 @@ var errGrown = errors.New("the gateways have grown")
 // soakRun has a crowd come and go, and judges how the gateways' memory, goroutines and files went.
 func soakRun(ctx context.Context, o options, out io.Writer, p *progress) error {
 	defer p.clear()
+	m := machine(ctx, o.root) // as it is now: the sources may change meanwhile
 	w, err := world.Start(ctx, world.Config{Root: o.root, Binary: o.binary, Rate: o.rate, Seed: o.seed}, p.show)
 	if err != nil {
 		return err
@@ -49,7 +50,7 @@ func soakRun(ctx context.Context, o options, out io.Writer, p *progress) error {
 	for _, r := range grown {
 		p.linef("%v", r)
 	}
-	if err := o.writeSoak(out, soakHead(ctx, o, w)+soak.Text(rows)); err != nil {
+	if err := o.writeSoak(out, soakHead(m, o, w)+soak.Text(rows)); err != nil {
 		return err
 	}
 	switch {
@@ -61,8 +62,8 @@ func soakRun(ctx context.Context, o options, out io.Writer, p *progress) error {
 	return nil
 }
 
-func soakHead(ctx context.Context, o options, w *world.World) string {
-	m, f := machine(ctx, o.root), w.Judge.Figures()
+func soakHead(m report.Machine, o options, w *world.World) string {
+	f := w.Judge.Figures()
 	findings := "none"
 	if v := w.Judge.Verdict(); !v.Clean() {
 		var all []string

@@ -22,7 +22,7 @@ const (
 	longWay    = 10 * time.Millisecond
 	// replayPace is how many records a replay appends in a second at the most: what lies in the past leaves the
 	// processors to what is live. pacedTogether is for how long it does not look at the clock.
-	replayPace    = 150_000
+	replayPace    = 130_000
 	pacedTogether = time.Millisecond
 	// lookEvery is how often a replay looks at who waits.
 	lookEvery = 50 * time.Millisecond
