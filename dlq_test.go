@@ -266,6 +266,8 @@ func TestNoDeadLettersAndNoKafka(t *testing.T) {
 	d.env = []string{"KAFKA_BROKERS=" + d.ListenAddrs()[0]}
 	d.dlq(t, "list").says(t, 0, "no bad records")
 	d.dlq(t, "replay", "--yes").says(t, 0, "0 to send")
+	d.dlq(t, "list", "--kafka-topic=no-such-topic").says(t, 1, "no-such-topic")
+	d.dlq(t, "replay", "--kafka-topic=no-such-topic", "--yes").says(t, 1, "no-such-topic")
 	d.dlq(t, "lsit").says(t, 2, "lsit")
 	d.env = []string{"KAFKA_BROKERS=" + freeAddress(t)}
 	d.dlq(t, "list").says(t, 3, "cannot reach Kafka")

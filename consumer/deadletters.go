@@ -132,6 +132,9 @@ func (d *DeadLetters) Each(ctx context.Context, do func(*DeadLetter) error) erro
 		return err
 	})
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		if _, err := d.source.metadata(ctx); err != nil { // its name may be misspelt
+			return d.kafka.Explain(err)
+		}
 		return fmt.Errorf("%w (%s)", ErrNoDeadLetters, d.dead.topic)
 	}
 	if err != nil {
