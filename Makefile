@@ -103,7 +103,7 @@ test-go: ## Run the Go tests, with the race detector
 	$(call say,go test $(strip $(RACE) ./...) in chaos/)
 	@$(GO) -C chaos test $(RACE) ./...$(NO_RACE)
 
-# Only packages that have tests for a real Kafka, one at a time: each starts brokers of its own.
+# Only packages that have tests for a real Kafka, two at a time: each starts brokers of its own, and waits for them a lot.
 .PHONY: test-kafka
 test-kafka: web/node_modules ## Run the tests against a real Kafka, downloaded once into .kafka/
 	$(call say,fetch Kafka and the proxies)
@@ -112,7 +112,7 @@ test-kafka: web/node_modules ## Run the tests against a real Kafka, downloaded o
 	$(call say,go test $(RACE) -tags kafka)
 	@packages=$$($(GREP) -l '^//go:build .*\bkafka\b' -- '*_test.go' ':!chaos' | xargs -r -n1 dirname | sort -u | sed 's|^|./|' || true); \
 	[[ -n $$packages ]] || { echo 'no test has the build tag kafka' >&2; exit 1; }; \
-	$(GO) test $(RACE) -tags kafka -count=1 -timeout 15m -p 1 $$packages$(NO_RACE)
+	$(GO) test $(RACE) -tags kafka -count=1 -timeout 15m -p 2 $$packages$(NO_RACE)
 
 # The gateway is built from this tree; ARGS="-only=saturated,paced -rounds=5" and the like go to the
 # program, whose -help says what there is.
