@@ -30,7 +30,7 @@ func Wrongs() []Wrong { return []Wrong{Drop, Duplicate, Swap} }
 const (
 	file = "server/frames.go"
 	call = "dst = frame(dst, &w.entry, eventType, w.cursor)\n"
-	head = "	pool := sync.Pool{New: func() any { return new(working) }}\n"
+	head = "func (s *Server) render(frame appendEvent, eventType string, epochs func(broadcast.Vector) []int32) broadcast.Render {\n"
 )
 
 // replacements take the place of the call that makes a payment's frame; %d is the many.
