@@ -14,11 +14,11 @@ type claim struct {
 	cursor broadcast.Vector // nil is none
 	epochs []int32          // the cursor's; none is not known
 
-	checked bool // it was held to Kafka's log at least once
-	passed  bool // by the log
-	lost    bool // Kafka has taken back some of what lies before it
-	under   []int32
-	retryAt time.Time // when it is to be held to Kafka's log again, where that failed
+	checked bool            // it was held to Kafka's log
+	under   []int32         // this gateway's epochs then
+	lost    []broadcast.Gap // what lies before it that Kafka has taken back
+	passed  bool            // by the log
+	retryAt time.Time       // when it is to be held to Kafka's log again, where that failed
 }
 
 const (
@@ -30,10 +30,10 @@ const (
 )
 
 // open reports whether the stream may go on from its cursor.
-func (c *claim) open() bool { return c.cursor == nil || (c.checked && !c.lost) }
+func (c *claim) open() bool { return c.cursor == nil || (c.checked && len(c.lost) == 0) }
 
 // waits reports whether there is nothing to do but to wait.
-func (c *claim) waits() bool { return !c.lost && time.Now().Before(c.retryAt) }
+func (c *claim) waits() bool { return len(c.lost) == 0 && time.Now().Before(c.retryAt) }
 
 // retry returns a channel that says when to try again.
 func (c *claim) retry() <-chan struct{} {
@@ -42,41 +42,27 @@ func (c *claim) retry() <-chan struct{} {
 	return again
 }
 
-// hold holds the cursor to Kafka's log where that is due. It fails with a [*broadcast.GapError], of which the gaps are
-// known alone, where Kafka has taken back what lies before it. Where Kafka can not be asked, it reports nothing, and the claim is not open.
-func (c *claim) hold(ctx context.Context, source Source, log *broadcast.Log) error {
-	if c.passed || c.cursor == nil {
-		return nil
+// hold holds the cursor to Kafka's log where that is due. Where Kafka can not be asked, the claim is not open then.
+func (c *claim) hold(ctx context.Context, source Source, log *broadcast.Log) {
+	if c.cursor == nil || c.passed || len(c.lost) > 0 || c.waits() {
+		return
 	}
 	newest := log.Newest() // before the epochs: what the log has of a new leader's comes behind that leader's epoch
-	now := source.Epochs()
-	if !c.open() || !slices.Equal(now, c.under) {
-		if c.waits() {
-			return nil
-		}
+	if now := source.Epochs(); !c.checked || !slices.Equal(now, c.under) {
 		ctx, cancel := context.WithTimeout(ctx, recheckPatience)
 		defer cancel()
-		if err := c.check(ctx, source); err != nil {
-			return err
-		}
-		c.under = now
+		c.check(ctx, source, now)
 	}
 	c.passed = c.checked && newest.Covers(c.cursor)
-	return nil
 }
 
-// check holds the cursor to Kafka's log.
-func (c *claim) check(ctx context.Context, source Source) error {
+// check holds the cursor to Kafka's log, under the present epochs.
+func (c *claim) check(ctx context.Context, source Source, now []int32) {
 	gaps, err := source.Check(ctx, c.cursor, c.epochs)
+	c.checked, c.under, c.lost = err == nil, now, gaps
 	if err != nil {
-		c.checked, c.retryAt = false, time.Now().Add(recheckPause)
-		return nil //nolint:nilerr // it is tried again
+		c.retryAt = time.Now().Add(recheckPause)
 	}
-	c.checked, c.lost = true, len(gaps) > 0
-	if !c.lost {
-		return nil
-	}
-	return &broadcast.GapError{Gaps: gaps}
 }
 
 // epochsOf returns the leader epochs of the stream's vectors: the cursor's own for what it has not moved on from, and the

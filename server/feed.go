@@ -136,16 +136,12 @@ var closed = func() <-chan struct{} {
 
 // Next returns what is to be sent next, if there is any. It fails with a [*broadcast.GapError] where records are lost.
 func (f *feed) Next(ctx context.Context) (broadcast.Run, error) {
-	err := f.hold(ctx, f.source, f.log)
-	if gap := (*broadcast.GapError)(nil); errors.As(err, &gap) {
-		gap.At = f.Vector()
-		gap.Next = gap.At.Clone()
-		for _, g := range gap.Gaps {
-			gap.Next[g.Partition] = g.To
-		}
-	}
-	if err != nil || !f.open() {
-		return broadcast.Run{}, err
+	f.hold(ctx, f.source, f.log)
+	switch {
+	case len(f.lost) > 0:
+		return broadcast.Run{}, f.takenBack()
+	case !f.open():
+		return broadcast.Run{}, nil
 	}
 	if f.sub == nil && f.back == nil {
 		f.resume()
@@ -160,6 +156,16 @@ func (f *feed) Next(ctx context.Context) (broadcast.Run, error) {
 	}
 	f.rejoin()
 	return run, err
+}
+
+// takenBack returns the error of a stream that has come with a cursor before which Kafka has taken something back.
+func (f *feed) takenBack() error {
+	at := f.Vector()
+	next := at.Clone()
+	for _, g := range f.lost {
+		next[g.Partition] = g.To
+	}
+	return &broadcast.GapError{At: at, Next: next, Gaps: f.lost}
 }
 
 // seated reports whether there is a log to read. Where the backfill is over, the stream asks anew.

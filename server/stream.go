@@ -244,10 +244,9 @@ func (s *Server) claimOf(ctx context.Context, token string) (c claim, err error)
 	if err != nil {
 		return c, cursorError(err)
 	}
-	c.under = s.source.Epochs()
 	ctx, cancel := context.WithTimeout(ctx, checkPatience)
 	defer cancel()
-	_ = c.check(ctx, s.source) // a gap is told when the stream has begun
+	c.check(ctx, s.source, s.source.Epochs()) // a gap is told when the stream has begun
 	return c, nil
 }
 
