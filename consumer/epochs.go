@@ -182,6 +182,15 @@ func (c *Consumer) begins(partition, epoch int32, read int64) {
 	c.epochs.begin(partition, epoch, read)
 }
 
+// fetch is a fetcher's, with answers that hold to what was read before them: see confirm.
+func (c *Consumer) fetch(ctx context.Context, from fetcher, group int32, at []position, handle func(*fetched)) error {
+	return from.fetch(ctx, group, at, func(got *fetched) {
+		asked := slices.IndexFunc(at, func(a position) bool { return a.partition == got.partition })
+		c.confirm(ctx, got, at[asked].offset)
+		handle(got)
+	})
+}
+
 // confirm holds what was read under a new leader epoch to what was read before, by whichever reader. at is where it was
 // read from. Where confirm can not, got is a failure. Nothing may be taken of an answer before it.
 func (c *Consumer) confirm(ctx context.Context, got *fetched, at int64) {

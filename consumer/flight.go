@@ -41,11 +41,10 @@ type answer struct {
 
 // run fetches.
 func (f *flight) run(ctx context.Context, from fetcher) {
-	f.err = from.fetch(ctx, f.group, f.at, func(got *fetched) {
+	f.err = f.c.fetch(ctx, from, f.group, f.at, func(got *fetched) {
 		if f.answers == nil {
 			f.waited = time.Since(f.began)
 		}
-		f.c.confirm(ctx, got, f.queues[got.partition].at)
 		a := answer{
 			partition: got.partition, records: f.queues[got.partition].encode(got.records),
 			next: got.next, end: got.end, drained: got.drained, err: got.err,

@@ -73,8 +73,7 @@ func (f *follower) run(ctx context.Context) {
 func (f *follower) fetch(ctx context.Context, at []position) time.Duration {
 	began := time.Now()
 	moved := false
-	err := f.c.fetcher.fetch(ctx, f.group, at, func(got *fetched) {
-		f.c.confirm(ctx, got, f.c.table.get(got.partition).next)
+	err := f.c.fetch(ctx, f.c.fetcher, f.group, at, func(got *fetched) {
 		if len(f.records)+len(got.records) > togetherRecords {
 			moved = f.append(ctx) || moved
 		}

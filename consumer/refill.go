@@ -87,7 +87,7 @@ func (r *refill) fetch(ctx context.Context, empty []*queue) (moved bool, wait ti
 	var wg sync.WaitGroup
 	for g, at := range groups {
 		wg.Go(func() {
-			err := r.c.fetcher.fetch(ctx, g, at, func(got *fetched) { r.accept(ctx, byPartition[got.partition], got) })
+			err := r.c.fetch(ctx, r.c.fetcher, g, at, func(got *fetched) { r.accept(ctx, byPartition[got.partition], got) })
 			switch {
 			case err == nil:
 				r.c.troubles.over(r.c.fetcher.name(g))
@@ -105,7 +105,6 @@ func (r *refill) fetch(ctx context.Context, empty []*queue) (moved bool, wait ti
 
 // accept takes what was read of a partition into its queue.
 func (r *refill) accept(ctx context.Context, q *queue, got *fetched) {
-	r.c.confirm(ctx, got, q.at)
 	records := q.encode(got.records)
 	i := len(records)
 	if got.next > q.end {

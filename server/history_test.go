@@ -347,26 +347,38 @@ func TestCursorThatCanNotBeChecked(t *testing.T) {
 		g.publishIDs(t, 0, ids("p", 5)...)
 		stream := open(t, dial(g), &paymentpb.StreamPaymentsRequest{Cursor: old, Heartbeat: durationpb.New(100 * time.Millisecond)})
 		for range 3 {
-			event, err := stream.Next()
-			if err != nil || event.GetEventType() != "heartbeat" || event.GetCursor() != old {
-				t.Fatalf("%v, %v; want a heartbeat with the cursor that it came with", event, err)
-			}
+			takeHeartbeat(t, stream, old)
 		}
 		g.source.setAway(false)
-		for want := ids("p", 5)[1:]; len(want) > 0; {
-			event, err := stream.Next()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if event.GetEventType() == "heartbeat" {
-				continue
-			}
-			if event.GetPayment().GetId() != want[0] {
-				t.Fatalf("got %s, want %s", event.GetPayment().GetId(), want[0])
-			}
-			want = want[1:]
-		}
+		takePastHeartbeats(t, stream, ids("p", 5)[1:])
 	})
+}
+
+// takeHeartbeat takes one with the cursor that the stream came with.
+func takeHeartbeat(t *testing.T, stream clienttest.Stream, cursor string) {
+	t.Helper()
+	event, err := stream.Next()
+	if err != nil || event.GetEventType() != "heartbeat" || event.GetCursor() != cursor {
+		t.Fatalf("%v, %v; want a heartbeat with the cursor that it came with", event, err)
+	}
+}
+
+// takePastHeartbeats takes payments, in this order.
+func takePastHeartbeats(t *testing.T, stream clienttest.Stream, want []string) {
+	t.Helper()
+	for len(want) > 0 {
+		event, err := stream.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if event.GetEventType() == "heartbeat" {
+			continue
+		}
+		if event.GetPayment().GetId() != want[0] {
+			t.Fatalf("got %s, want %s", event.GetPayment().GetId(), want[0])
+		}
+		want = want[1:]
+	}
 }
 
 func (h *history) setEnds(ends map[int32]int64) {
@@ -389,25 +401,9 @@ func TestBackfillWaitsForItsTurn(t *testing.T) {
 		g.publishIDs(t, 0, ids("p", 20)...)
 		g.source.held = true
 		stream := open(t, dial(g), &paymentpb.StreamPaymentsRequest{Cursor: old, Heartbeat: durationpb.New(100 * time.Millisecond)})
-		event, err := stream.Next()
-		if err != nil || event.GetEventType() != "heartbeat" || event.GetCursor() != old {
-			t.Fatalf("%v, %v; want a heartbeat with the cursor that it came with", event, err)
-		}
+		takeHeartbeat(t, stream, old)
 		g.source.release()
-		want := ids("p", 20)[1:]
-		for len(want) > 0 {
-			event, err := stream.Next()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if event.GetEventType() == "heartbeat" {
-				continue
-			}
-			if event.GetPayment().GetId() != want[0] {
-				t.Fatalf("got %s, want %s", event.GetPayment().GetId(), want[0])
-			}
-			want = want[1:]
-		}
+		takePastHeartbeats(t, stream, ids("p", 20)[1:])
 	})
 }
 
