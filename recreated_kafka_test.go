@@ -6,7 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -78,4 +83,75 @@ func TestTopicMadeAnew(t *testing.T) {
 		}
 		got[event.GetPartition()]++
 	}
+}
+
+// TestTopicMadeAnewUnderAFrozenGateway stops a gateway's process while the topic is made anew. Those who come to it with
+// what another gateway has given them of the new topic are there before it has heard of that, and are not sent away for
+// good: another gateway, or this one a moment later, serves them.
+func TestTopicMadeAnewUnderAFrozenGateway(t *testing.T) {
+	k := kafkatest.Shared(t)
+	topic := kafkatest.TopicName(t)
+	k.CreateTopic(t, topic, 1, nil)
+	k.Produce(t, topic, paid(0, "old-1"), paid(0, "old-2"))
+	frozen, other := startProcess(t, kafkaEnv(k, topic)...), startInstance(t, kafkaEnv(k, topic)...)
+	frozen.awaitReady(t)
+	other.awaitReady(t)
+	signal := func(s syscall.Signal) {
+		if err := frozen.process.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signal(syscall.SIGSTOP)
+	k.DeleteTopic(t, topic)
+	k.CreateTopic(t, topic, 1, nil)
+	k.Produce(t, topic, paid(0, "new-1"), paid(0, "new-2"))
+	c := clienttest.DialGRPC(other.address)
+	t.Cleanup(c.Close)
+	var token string
+	soon(t, "the other gateway has the new topic", func() error {
+		list, err := c.List(t.Context(), &paymentpb.ListPaymentsRequest{Limit: 1})
+		if err != nil {
+			return err
+		}
+		if p := list.GetPayments(); len(p) == 0 || !strings.HasPrefix(p[0].GetId(), "new") {
+			return fmt.Errorf("it has %v", p)
+		}
+		token = list.GetNextCursor()
+		return nil
+	})
+
+	const clients = 20
+	statuses := make([]int, clients)
+	page := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	var asked sync.WaitGroup
+	for i := range clients {
+		asked.Go(func() {
+			res, err := page.Get("http://" + frozen.address + "/payments?limit=1&cursor=" + token)
+			if err == nil {
+				statuses[i] = res.StatusCode
+				res.Body.Close()
+			} // else it has begun anew meanwhile
+		})
+	}
+	time.Sleep(200 * time.Millisecond) // the requests get into the frozen gateway's sockets
+	signal(syscall.SIGCONT)
+	asked.Wait()
+	answers := map[int]int{}
+	for _, status := range statuses {
+		answers[status]++
+	}
+	if unheard := answers[http.StatusServiceUnavailable] + answers[http.StatusOK]; unheard == 0 || answers[http.StatusBadRequest] > 0 {
+		t.Errorf("statuses %v (0 is none), want only %d and %d", answers, http.StatusServiceUnavailable, http.StatusOK)
+	}
+	soon(t, "it has the new topic, too", func() error {
+		res, err := page.Get("http://" + frozen.address + "/payments?limit=1&cursor=" + token)
+		if err != nil {
+			return err
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			return fmt.Errorf("status %d", res.StatusCode)
+		}
+		return nil
+	})
 }

@@ -189,6 +189,8 @@ func (s *kafkaSource) Check(ctx context.Context, cursor broadcast.Vector, epochs
 	return s.consumer.Check(ctx, cursor, epochs)
 }
 
+func (s *kafkaSource) CheckTopic(ctx context.Context) error { return s.consumer.CheckTopic(ctx) }
+
 func (s *kafkaSource) Epochs() []int32 { return s.consumer.Epochs() }
 
 func (s *kafkaSource) Backfill(from broadcast.Vector) server.Backfill {

@@ -30,3 +30,29 @@ func TestEpochsNeverGoBack(t *testing.T) {
 		t.Error("where an epoch ended is remembered from before a later one")
 	}
 }
+
+// TestALeaderOfBeforeIsNotFollowed: a broker that was cut off from the others, and answers the gateway, still holds
+// itself for the leader.
+func TestALeaderOfBeforeIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	table := newTable()
+	table.group = func(_, leader int32) int32 { return leader }
+	table.add(&partition{leader: 1, epoch: 5})
+	for _, step := range []struct {
+		why         string
+		told        placement
+		leader, now int32
+	}{
+		{"a new leader", placement{leader: 2, epoch: 6}, 2, 6},
+		{"the word of one that was cut off", placement{leader: 1, epoch: 5}, 2, 6},
+		{"the leader has died", placement{leader: noLeader, epoch: 6}, noLeader, 6},
+		{"the word of one that was cut off, again", placement{leader: 1, epoch: 5}, noLeader, 6},
+		{"it has come back", placement{leader: 2, epoch: 6}, 2, 6},
+		{"elected once more", placement{leader: 1, epoch: 7}, 1, 7},
+	} {
+		table.place([]placement{step.told})
+		if p := table.get(0); p.leader != step.leader || p.epoch != step.now {
+			t.Errorf("%s: leader %d of epoch %d, want %d of %d", step.why, p.leader, p.epoch, step.leader, step.now)
+		}
+	}
+}

@@ -96,8 +96,9 @@ func (c *Consumer) discover(ctx context.Context, found []placement) error {
 // other records: offsets, cursors and all that is in the log are the old one's.
 var ErrReplaced = errors.New("topic was deleted and made anew")
 
-// checkTopic fails when the topic is not the one that was begun with.
-func (c *Consumer) checkTopic(ctx context.Context) error {
+// CheckTopic asks Kafka whether the topic is still the one that was begun with. [ErrReplaced] is that it is not, and ends
+// Run; any other error that Kafka could not be asked. It is to be called once Ready.
+func (c *Consumer) CheckTopic(ctx context.Context) error {
 	v, err := c.client.metadata(ctx)
 	if err != nil {
 		return err

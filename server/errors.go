@@ -30,13 +30,22 @@ func unavailable(reason string) *connect.Error {
 	return err
 }
 
-// cursorError is the error of a cursor or page token that can not be used.
-func cursorError(err error) *connect.Error {
+// cursorError is the error of a cursor or page token that can not be used. One of another topic may be of that which has
+// taken the place of this gateway's, where a gateway has been cut off from Kafka or stopped since: only Kafka knows.
+func (s *Server) cursorError(ctx context.Context, err error) error {
 	text := errors.New("cursor " + err.Error())
-	if errors.Is(err, errForeign) {
-		return connect.NewError(connect.CodeFailedPrecondition, text)
+	if !errors.Is(err, errForeign) {
+		return connect.NewError(connect.CodeInvalidArgument, text)
 	}
-	return connect.NewError(connect.CodeInvalidArgument, text)
+	wait, cancel := context.WithTimeout(ctx, checkPatience)
+	defer cancel()
+	switch err := s.source.CheckTopic(wait); {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return unavailable("the cursor is of another topic than this gateway has, and Kafka can not be asked whether the topic was made anew; try again, here or at another gateway")
+	}
+	return connect.NewError(connect.CodeFailedPrecondition, text)
 }
 
 // gapError is the error of a stream that needs what is lost, and can go on at next.

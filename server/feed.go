@@ -15,6 +15,9 @@ type History interface {
 	// Check returns what lies before a cursor, of leader epochs as [Source] has them, that Kafka has taken back: each
 	// gap goes back from the cursor's offset to the one to go on from.
 	Check(ctx context.Context, cursor broadcast.Vector, epochs []int32) ([]broadcast.Gap, error)
+	// CheckTopic asks Kafka whether the topic is still the one of [Source].Fingerprint, and fails where it is not, or
+	// where Kafka can not be asked.
+	CheckTopic(ctx context.Context) error
 	// Backfill asks for a log that goes on from a cursor, without waiting for it.
 	Backfill(from broadcast.Vector) Backfill
 }

@@ -23,6 +23,7 @@ func (p *past) Since(context.Context, time.Time) (broadcast.Vector, []int32, err
 func (p *past) Check(context.Context, broadcast.Vector, []int32) ([]broadcast.Gap, error) {
 	return nil, nil
 }
+func (p *past) CheckTopic(context.Context) error   { return nil }
 func (p *past) Backfill(broadcast.Vector) Backfill { p.asked++; return p }
 func (p *past) Ready() <-chan struct{}             { return closed }
 func (p *past) Log() *broadcast.Log                { return p.log }

@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,27 +20,6 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const topic = "payments.raw"
-
-// source is a topic that the test says all of.
-type source struct {
-	history
-	fingerprint server.Fingerprint
-	epoch       atomic.Int32           // leader epoch of all partitions
-	reason      atomic.Pointer[string] // why it is not ready; nil is ready
-}
-
-func (s *source) Fingerprint() server.Fingerprint { return s.fingerprint }
-
-func (s *source) Epochs() []int32 {
-	return slices.Repeat([]int32{s.epoch.Load()}, len(s.next))
-}
-
-func (s *source) Ready() (bool, string) {
-	if reason := s.reason.Load(); reason != nil {
-		return false, *reason
-	}
-	return true, ""
-}
 
 // gateway is a server on a free port, with a log that the test fills.
 type gateway struct {

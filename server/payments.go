@@ -89,7 +89,7 @@ func (s *Server) walk(ctx context.Context, req *paymentpb.ListPaymentsRequest, f
 	}
 	walk, err := parsePage(req.GetCursor(), s.source.Fingerprint())
 	if err != nil {
-		return page{}, cursorError(err)
+		return page{}, s.cursorError(ctx, err)
 	}
 	if walk.provider != req.GetProvider() || walk.status != req.GetStatus() {
 		return page{}, invalid("cursor was made for other filters: every page of a walk takes the same provider and status")

@@ -242,7 +242,7 @@ func (s *Server) claimOf(ctx context.Context, token string) (c claim, err error)
 		err = errMalformed
 	}
 	if err != nil {
-		return c, cursorError(err)
+		return c, s.cursorError(ctx, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkPatience)
 	defer cancel()
