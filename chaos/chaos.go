@@ -29,7 +29,7 @@ func chaos(ctx context.Context, o options, out io.Writer, p *progress) error {
 	defer p.clear()
 	begin := time.Now()
 	w, err := world.Start(ctx, world.Config{
-		Root: o.root, Binary: o.binary, Rate: o.rate, Seed: o.seed,
+		Root: o.root, Binary: o.binary, Rate: o.rate, Seed: o.seed, Logs: o.logs,
 		Habits: []subscriber.Habit{subscriber.Steady, subscriber.Slow, subscriber.Restless},
 	}, p.show)
 	if err != nil {

@@ -25,6 +25,7 @@ type options struct {
 	crowd    int
 	root     string
 	binary   string
+	logs     string
 }
 
 func parse(args []string, help io.Writer) (options, error) {
@@ -44,6 +45,7 @@ func parse(args []string, help io.Writer) (options, error) {
 	flags.StringVar(&o.markdown, "markdown", "", "write the report to this `file` as Markdown")
 	flags.StringVar(&o.root, "root", "..", "where paystream's sources are")
 	flags.StringVar(&o.binary, "paystream", "", "use this `binary`, in place of one built from the sources")
+	flags.StringVar(&o.logs, "logs", "", "keep the gateways' logs in this `folder`, which is there, with all that they say")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

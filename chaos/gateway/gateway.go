@@ -23,9 +23,9 @@ type Gateway struct {
 	Clients *network.Link   // from the subscribers
 	Brokers []*network.Link // to each of the brokers
 
-	binary, dir, address, admin string
-	env                         []string
-	process                     *process.Process
+	binary, dir, logs, address, admin string
+	env                               []string
+	process                           *process.Process
 }
 
 // Config says what to run.
@@ -33,6 +33,7 @@ type Config struct {
 	ID      int
 	Binary  string
 	Dir     string
+	Logs    string // a folder, which may be Dir
 	Network *network.Network
 	Brokers map[string]string // links to the brokers: where each is to lead, by where it is to listen
 	Seeds   []string          // brokers that are reached without a link
@@ -45,7 +46,7 @@ func Start(cfg Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{ID: cfg.ID, binary: cfg.Binary, dir: cfg.Dir, address: ports[0], admin: ports[1]}
+	g := &Gateway{ID: cfg.ID, binary: cfg.Binary, dir: cfg.Dir, logs: cfg.Logs, address: ports[0], admin: ports[1]}
 	if g.Clients, err = cfg.Network.Link(ports[2], g.address); err != nil {
 		return nil, err
 	}
@@ -73,7 +74,7 @@ func Start(cfg Config) (*Gateway, error) {
 func (g *Gateway) Restart() (err error) {
 	g.process, err = process.Start(process.Command{
 		Path: g.binary, Args: []string{"serve"}, Dir: g.dir, Env: g.env,
-		Log: filepath.Join(g.dir, fmt.Sprintf("gateway%d.log", g.ID)),
+		Log: filepath.Join(g.logs, fmt.Sprintf("gateway%d.log", g.ID)),
 	})
 	return err
 }

@@ -2,6 +2,7 @@ package judge
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -124,14 +125,31 @@ func (j *Judge) letters(f *findings) {
 	for topic, l := range j.topics.list() {
 		l.mu.RLock()
 		for p := range l.parts {
-			for o, r := range l.parts[p].records {
-				if at := (place{topic, int32(p), int64(o)}); r.kind() == Bad && len(j.dead.seen[at]) == 0 {
-					f.add(at.finding(NotDeadLettered))
-				}
-			}
+			j.dead.missing(f, place{topic: topic, partition: int32(p)}, l.parts[p].records)
 		}
 		l.mu.RUnlock()
 	}
+}
+
+// missing adds those of a partition's bad records that have no letter: the first, and up to where there are more.
+func (d *deadLetters) missing(f *findings, at place, records []record) {
+	var first, last, n int64
+	for o, r := range records {
+		at.offset = int64(o)
+		if r.kind() != Bad || len(d.seen[at]) > 0 {
+			continue
+		}
+		if last = at.offset; n == 0 {
+			first = last
+		}
+		n++
+	}
+	at.offset = first
+	found := at.finding(NotDeadLettered)
+	if n > 1 {
+		found.Detail = fmt.Sprintf("and %d more, up to offset %d of %d", n-1, last, len(records))
+	}
+	f.addMany(found, n)
 }
 
 // needless adds each repeat without an unrest since the letter before it.

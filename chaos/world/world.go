@@ -65,6 +65,7 @@ type Config struct {
 	Binary string // of the gateway; built from the sources where it is empty
 	Rate   int    // payments a second
 	Seed   uint64
+	Logs   string             // a folder for the gateways' logs, all of what they say; they go with the rest where it is empty
 	Habits []subscriber.Habit // each protocol has a subscriber of each
 }
 
@@ -102,7 +103,7 @@ func Start(ctx context.Context, cfg Config, tell func(string)) (_ *World, err er
 		return nil, err
 	}
 	tell("starting three gateways")
-	if err := w.startGateways(ctx, binary); err != nil {
+	if err := w.startGateways(ctx, binary, cfg.Logs); err != nil {
 		return nil, err
 	}
 	w.Traffic = traffic.New(traffic.Config{Topic: Topic, Client: w.Cluster.Client(), Judge: w.Judge, Rate: cfg.Rate})
@@ -124,11 +125,16 @@ func Build(ctx context.Context, root, binary string, flags ...string) error {
 	return nil
 }
 
-func (w *World) startGateways(ctx context.Context, binary string) error {
+func (w *World) startGateways(ctx context.Context, binary, logs string) error {
+	level := "debug"
+	if logs == "" {
+		logs, level = w.dir, "info"
+	}
 	for id := range gateways {
 		g, err := gateway.Start(gateway.Config{
-			ID: id, Binary: binary, Dir: w.dir, Network: w.network, Brokers: w.Cluster.Proxied(id),
+			ID: id, Binary: binary, Dir: w.dir, Logs: logs, Network: w.network, Brokers: w.Cluster.Proxied(id),
 			Env: []string{
+				"LOG_LEVEL=" + level,
 				"RETAIN_PAYMENTS=10000", // some seconds: who sleeps or is slow is served from Kafka
 				"KAFKA_TOPIC=" + Topic, "KAFKA_GROUP_ID=" + Group, "AMOUNT_UNITS=minor",
 				fmt.Sprintf("KAFKA_MAX_RECORD_BYTES=%d", traffic.MaxRecordBytes),
