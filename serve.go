@@ -22,16 +22,13 @@ import (
 // has gone back in it, the gateway begins anew too, at the same addresses: what it has is not good any more.
 func serve(ctx context.Context, cfg *Config, ready func(addr string), log *slog.Logger) error {
 	own := *cfg
-	var before []consumer.Mark
 	for {
-		var err error
-		before, err = serveTopic(ctx, &own, before, ready, log)
+		err := serveTopic(ctx, &own, ready, log)
 		_, truncated := errors.AsType[*consumer.TruncatedError](err)
 		switch {
 		case truncated:
 			log.Warn("beginning anew with what Kafka has now", "topic", cfg.Topic)
 		case errors.Is(err, consumer.ErrReplaced):
-			before = nil
 			log.Warn("topic was deleted and made anew under the same name; beginning anew with it", "topic", cfg.Topic)
 		default:
 			return err
@@ -43,14 +40,12 @@ func serve(ctx context.Context, cfg *Config, ready func(addr string), log *slog.
 	}
 }
 
-// serveTopic runs the gateway as long as the topic is the same, and returns how far it has read. It enters the addresses
-// that it has got in cfg. before is how far the gateway had read when Kafka went back.
-func serveTopic(
-	ctx context.Context, cfg *Config, before []consumer.Mark, ready func(addr string), log *slog.Logger,
-) ([]consumer.Mark, error) {
+// serveTopic runs the gateway as long as the topic is the same and Kafka does not go back in it. It enters the addresses
+// that it has got in cfg.
+func serveTopic(ctx context.Context, cfg *Config, ready func(addr string), log *slog.Logger) error {
 	if cfg.TLSCertFile != "" {
 		if _, err := tls.LoadX509KeyPair(cfg.TLSCertFile, cfg.TLSKeyFile); err != nil {
-			return nil, badUsage(fmt.Errorf("GRPC_TLS_CERT_FILE and GRPC_TLS_KEY_FILE: %w", err))
+			return badUsage(fmt.Errorf("GRPC_TLS_CERT_FILE and GRPC_TLS_KEY_FILE: %w", err))
 		}
 	}
 	payments := broadcast.New(broadcast.Limits{
@@ -67,22 +62,21 @@ func serveTopic(
 		RetainRecords:   cfg.RetainPayments,
 		RetainAge:       cfg.RetainAge,
 		Replays:         cfg.BackfillReaders,
-		Before:          before,
 		Logger:          log,
 	}, payments)
 	if err != nil {
-		return nil, badUsage(err)
+		return badUsage(err)
 	}
 
 	listener, err := listen(ctx, "GRPC_PORT", cfg.GRPCAddr())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer listener.Close() // closed already, but where something below fails
 	addr := listener.Addr().String()
 	page, err := web.Page(cfg.Topic, pageLines(cfg, addr))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	source := &kafkaSource{consumer: reader}
 	gateway := server.New(server.Config{
@@ -98,7 +92,7 @@ func serveTopic(
 	}, payments, source)
 	admin, err := newAdmin(ctx, cfg.AdminAddr, figures{log: payments, consumer: reader, server: gateway})
 	if err != nil {
-		return nil, err
+		return err
 	}
 
 	if tcp, ok := listener.Addr().(*net.TCPAddr); ok {
@@ -120,7 +114,7 @@ func serveTopic(
 	})
 	err = g.Wait()
 	log.Info("stopped")
-	return reader.Marks(), err
+	return err
 }
 
 // listen binds early, so that a taken port is told at once.

@@ -78,9 +78,9 @@ type Config struct {
 	Replays int
 	// ReplayTurn is how long one of them goes on while others wait for their turn; 0 is 15 s.
 	ReplayTurn time.Duration
-	// Before is how far a consumer of the same topic has read before this one, where it has ended with a
-	// [*TruncatedError]: what the group has committed of records that Kafka has taken back does not count.
-	Before []Mark
+	// LookBack is how many records before those that are retained, over all partitions, are looked through for bad ones
+	// where the group has committed nothing at all; 0 is 1,000,000.
+	LookBack int
 	// Standstill is how long a partition may stand still that has more; then its reader is replaced. 0 is 20 s.
 	Standstill time.Duration
 	// Logger is told of changes of state, and of bad records by partition,
@@ -200,13 +200,8 @@ func (c *Consumer) begin(ctx context.Context) []span {
 	c.setPhase("connecting to Kafka at " + c.client.brokers())
 	for failures := 0; ; failures++ {
 		view, spans, err := c.findWindow(ctx)
-		var cut map[int32]int64
-		if err == nil {
-			cut, err = c.cutBack(ctx, view.partitions)
-		}
 		if err == nil {
 			c.troubles.over(metadata)
-			c.group.cutBack(cut)
 			c.adopt(view, spans)
 			return spans
 		}

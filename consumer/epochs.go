@@ -137,23 +137,6 @@ func (e *epochs) setEnd(of epochOf, end int64) {
 	e.ends[of] = end
 }
 
-// marks returns how far each partition was read, and under which epoch.
-func (e *epochs) marks() []Mark {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	marks := make([]Mark, len(e.read))
-	for p, read := range e.read {
-		marks[p] = Mark{Epoch: e.at(int32(p)), Read: read}
-	}
-	return marks
-}
-
-// Mark is how far a partition was read.
-type Mark struct {
-	Epoch int32 // the leader's; below 0 is not known
-	Read  int64 // behind all that Kafka has answered with
-}
-
 // TruncatedError says that a partition was cut back: Kafka no longer has what it had from an offset on, and puts other
 // records there. Of all that is in the log, nobody can say any more which of it is Kafka's.
 type TruncatedError struct {
@@ -170,9 +153,6 @@ func isTruncated(err error) bool {
 	_, ok := errors.AsType[*TruncatedError](err)
 	return ok
 }
-
-// Marks returns how far each partition was read, by number, for the consumer that follows on this one.
-func (c *Consumer) Marks() []Mark { return c.epochs.marks() }
 
 // begins enters what a partition begins with.
 func (c *Consumer) begins(partition, epoch int32, read int64) {
@@ -272,28 +252,6 @@ func (c *Consumer) epochEnd(ctx context.Context, of epochOf) (int64, error) {
 		c.epochs.mu.Unlock()
 	}
 	return end, nil
-}
-
-// cutBack returns, by partition, where the consumer before this one has read what Kafka has not any more.
-func (c *Consumer) cutBack(ctx context.Context, now []placement) (map[int32]int64, error) {
-	cut := map[int32]int64{}
-	for _, p := range now {
-		if int(p.partition) >= len(c.cfg.Before) {
-			break
-		}
-		before := c.cfg.Before[p.partition]
-		if before.Epoch == unknownEpoch || before.Epoch >= p.epoch {
-			continue
-		}
-		end, err := c.client.epochEnd(ctx, p, before.Epoch)
-		if err != nil {
-			return nil, fmt.Errorf("ask where leader epoch %d ended: %w", before.Epoch, err)
-		}
-		if end < before.Read {
-			cut[p.partition] = end
-		}
-	}
-	return cut, nil
 }
 
 // Epochs returns the leader epochs, by partition, under which the offsets in the log are Kafka's; below 0 is not known.

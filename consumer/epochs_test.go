@@ -139,15 +139,13 @@ func TestTheGroupGoesBackToo(t *testing.T) {
 		move(t, c, part)
 	}
 	offsets := kadm.Offsets{}
-	offsets.AddOffset(topic, 0, 10, -1)
-	offsets.AddOffset(topic, 1, 11, -1)
+	offsets.AddOffset(topic, 0, 10, 0)
+	offsets.AddOffset(topic, 1, 11, 0)
 	if err := kadm.NewClient(p.cl).CommitAllOffsets(t.Context(), groupID, offsets); err != nil {
 		t.Fatal(err)
 	}
 	endEpochs(c, func(partition, _ int32) int64 { return int64(4 + partition) })
-	g := startMember(t, c, func(c *consumer.Config) {
-		c.Before = []consumer.Mark{{Epoch: 0, Read: 10}, {Epoch: 0, Read: 11}}
-	})
+	g := startMember(t, c)
 	g.commits(p.cl, 12, 13)
 	dead(t, c.ListenAddrs(), 4)
 }

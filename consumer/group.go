@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ const (
 	// growthPause is how long after a new partition was seen the group is asked to share it out: not
 	// every broker knows of it at once.
 	growthPause = 2 * time.Second
+	// lookBack is what counts where the settings do not say.
+	lookBack = 1_000_000
 	// leaveTimeout is how long the last commit and the leaving may take, unless the settings say less.
 	leaveTimeout = 6 * time.Second
 )
@@ -49,9 +52,6 @@ type group struct {
 	source   *client
 	dead     *deadTopic
 
-	cut      map[int32]int64 // where partitions were cut back, and nothing has been committed since; ownership's
-	cutUntil time.Time       // when that is of no use any more
-
 	rebalances, failures atomic.Int64
 }
 
@@ -61,17 +61,6 @@ func newGroup(c *Consumer) *group {
 		return nil
 	}
 	return &group{c: c, ledger: newLedger(), troubles: newTroubles(c.logger)}
-}
-
-// cutFor is how long a commit behind where a partition was cut back may be one of before: it takes so long at the most
-// until all gateways have noticed, and owners have committed. A commit of later is not to be gone behind.
-const cutFor = 2 * time.Minute
-
-// cutBack enters where partitions were cut back, before the group is joined.
-func (g *group) cutBack(cut map[int32]int64) {
-	if g != nil {
-		g.cut, g.cutUntil = cut, time.Now().Add(cutFor)
-	}
 }
 
 // open enters a partition, which is read from start on.
@@ -162,7 +151,7 @@ func (g *group) follow(ctx context.Context, membership *kafka.ConsumerGroup) {
 		ended := make(chan struct{})
 		generation.Start(func(ctx context.Context) {
 			defer close(ended)
-			(&ownership{g: g, generation: generation}).run(ctx)
+			(&ownership{g: g, generation: generation, offsets: newOffsetStore(g.source, g.c.cfg.GroupID)}).run(ctx)
 		})
 		select {
 		case <-ended:
@@ -175,7 +164,9 @@ func (g *group) follow(ctx context.Context, membership *kafka.ConsumerGroup) {
 type ownership struct {
 	g          *group
 	generation *kafka.Generation
-	waiting    []kafka.PartitionAssignment // for the partition to be known here
+	offsets    *offsetStore
+	found      map[int32]commit // what the group had committed when the generation began; nil is not known yet
+	waiting    []int32          // assigned, but not claimed yet
 	claims     []*claim
 	settlers   sync.WaitGroup
 }
@@ -184,8 +175,8 @@ type ownership struct {
 func (o *ownership) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	o.waiting = o.generation.Assignments[o.g.c.cfg.Topic]
-	assigned := numbers(o.waiting)
+	assigned := numbers(o.generation.Assignments[o.g.c.cfg.Topic])
+	o.waiting = assigned
 	o.g.c.logger.Info("partitions assigned", "generation", o.generation.ID, "partitions", assigned)
 	o.g.keepTroubles(assigned)
 	known := o.g.c.table.len()
@@ -235,45 +226,98 @@ func (g *group) keepTroubles(assigned []int32) {
 
 // claim begins to settle what is assigned and known.
 func (o *ownership) claim(ctx context.Context) {
-	var unknown []kafka.PartitionAssignment
-	for _, a := range o.waiting {
-		committed, ok := o.committed(ctx, a)
-		if !ok {
-			unknown = append(unknown, a)
+	var left []int32
+	for _, id := range o.waiting {
+		c, err := o.claimOf(ctx, id)
+		if err != nil && ctx.Err() == nil && !errors.Is(err, errNotKnown) {
+			o.g.troubles.lost(commits, o.g.c.cfg.Kafka.Explain(err))
+		}
+		if err != nil {
+			left = append(left, id)
 			continue
 		}
-		c := o.g.ledger.claim(int32(a.ID), committed)
 		o.claims = append(o.claims, c)
 		s := &settler{g: o.g, claim: c, inspect: o.g.c.newInspector(), out: newBatchWriter(o.g.dead.client)}
 		o.settlers.Go(func() { s.run(ctx) })
 	}
-	if len(o.claims) > 0 && len(unknown) < len(o.waiting) {
+	if len(left) < len(o.waiting) {
+		o.g.troubles.over(commits)
 		o.settlers.Go(func() { o.prepare(ctx) })
 	}
-	o.waiting = unknown
+	o.waiting = left
 }
 
-// committed returns what the group has committed of a partition, below 0 where that is nothing, or behind the
-// partition's end, as of a topic that has been made anew. It reports false as long as that is not known.
-func (o *ownership) committed(ctx context.Context, a kafka.PartitionAssignment) (int64, bool) {
-	if a.ID >= o.g.c.table.len() {
-		return 0, false
+var errNotKnown = errors.New("this gateway does not know of the partition yet")
+
+// claimOf claims a partition from what the group has committed of it.
+func (o *ownership) claimOf(ctx context.Context, id int32) (*claim, error) {
+	if int(id) >= o.g.c.table.len() {
+		return nil, errNotKnown
 	}
-	p := o.g.c.table.get(int32(a.ID))
-	if at, ok := o.g.cut[p.id]; ok && time.Now().Before(o.g.cutUntil) {
-		a.Offset = min(a.Offset, at)
+	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
+	defer cancel()
+	if o.found == nil {
+		found, err := o.offsets.fetch(ctx)
+		if err != nil {
+			return nil, err
+		}
+		o.found = found
 	}
-	if a.Offset <= p.next {
-		return a.Offset, true
+	p := o.g.c.table.get(id)
+	at := placement{partition: id, leader: p.leader, epoch: p.epoch}
+	from, committed, err := o.begin(ctx, at, p.next)
+	if err != nil {
+		return nil, err
 	}
-	end, err := o.g.source.offsets(ctx, []placement{{partition: p.id, leader: p.leader, epoch: p.epoch}}, latest)
-	switch {
-	case err != nil:
-		return 0, false
-	case a.Offset > end[0]:
-		return -1, true
+	o.g.c.logger.Debug("partition claimed", "partition", id, "committed", committed, "from", from)
+	return o.g.ledger.claim(id, from, committed), nil
+}
+
+// begin returns from where a partition is settled whose records are in the log up to next, and what of that the group has
+// committed, -1 where that is nothing.
+func (o *ownership) begin(ctx context.Context, at placement, next int64) (from, committed int64, err error) {
+	c, ok := o.found[at.partition]
+	if !ok {
+		from, err = o.first(ctx, at, len(o.found) == 0)
+		return from, -1, err
 	}
-	return a.Offset, true
+	if c.epoch != unknownEpoch && c.epoch < at.epoch { // Kafka may have gone back behind it since
+		end, err := o.g.source.epochEnd(ctx, at, c.epoch)
+		if err != nil {
+			return 0, 0, fmt.Errorf("ask where leader epoch %d ended: %w", c.epoch, err)
+		}
+		c.offset = min(c.offset, end)
+	}
+	if c.offset > next {
+		end, err := o.g.source.offsets(ctx, []placement{at}, latest)
+		if err != nil {
+			return 0, 0, err
+		}
+		if c.offset > end[0] { // of a topic that was made anew, by who does not say so
+			from, err = o.first(ctx, at, true)
+			return from, -1, err
+		}
+	}
+	return c.offset, c.offset, nil
+}
+
+// first returns from where a partition is settled of which nothing has been committed: its first record. A group that has
+// committed nothing at all may be a new one, for which that would be the whole of Kafka's past.
+func (o *ownership) first(ctx context.Context, at placement, isNew bool) (int64, error) {
+	first, err := o.g.source.offsets(ctx, []placement{at}, earliest)
+	if err != nil {
+		return 0, err
+	}
+	from := first[0]
+	if isNew {
+		back := cmp.Or(max(0, o.g.c.cfg.LookBack), lookBack) / o.g.c.table.len()
+		from = max(from, o.g.ledger.start(at.partition)-int64(back))
+	}
+	if from > first[0] {
+		o.g.c.logger.Info("the group has committed nothing of the partition: bad records before this offset are not looked for",
+			"partition", at.partition, "offset", from)
+	}
+	return from, nil
 }
 
 // prepare makes the dead-letter topic before there is a bad record: whoever has to make it by hand is
@@ -297,18 +341,19 @@ func (o *ownership) prepare(ctx context.Context) {
 
 // commit commits what has been settled since the last time.
 func (o *ownership) commit(ctx context.Context) {
-	offsets := map[int]int64{}
+	offsets := map[int32]commit{}
 	for _, c := range o.claims {
 		next := o.g.c.table.get(c.partition).next
 		if settled := o.g.ledger.settled(c, next); settled > o.g.ledger.committed(c) {
-			offsets[int(c.partition)] = settled
+			offsets[c.partition] = commit{offset: settled, epoch: o.g.c.epochs.at(c.partition)}
 		}
 	}
 	if len(offsets) == 0 {
 		return
 	}
-	err := o.generation.CommitOffsets(map[string]map[int]int64{o.g.c.cfg.Topic: offsets})
-	if err != nil {
+	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(groupTimeout, o.g.leaveTimeout()))
+	defer cancel()
+	if err := o.offsets.write(writing, o.generation, offsets); err != nil {
 		if ctx.Err() == nil { // at a generation's end others may be the owners already
 			o.g.troubles.lost(commits, o.g.c.cfg.Kafka.Explain(err))
 		}
@@ -316,9 +361,8 @@ func (o *ownership) commit(ctx context.Context) {
 	}
 	o.g.troubles.over(commits)
 	for _, c := range o.claims {
-		if offset, ok := offsets[int(c.partition)]; ok {
-			delete(o.g.cut, c.partition)
-			o.g.ledger.setCommitted(c, offset)
+		if made, ok := offsets[c.partition]; ok {
+			o.g.ledger.setCommitted(c, made.offset)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package consumer_test
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -220,6 +221,93 @@ func TestACommitBehindTheEndIsNone(t *testing.T) {
 	g := startMember(t, c)
 	g.commits(p.cl, 6)
 	dead(t, c.ListenAddrs(), 1)
+}
+
+// TestWhereAGroupBegins has bad records of which the group has committed nothing, before what the gateway retains.
+func TestWhereAGroupBegins(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		committed kadm.Offset // of partition 0; without a topic it is none
+		lookBack  int
+		dead      []string // of partition 1, by offset
+	}{
+		"a partition that was added later":     {kadm.Offset{Topic: topic, At: 1, LeaderEpoch: -1}, 10, []string{"0", "20"}},
+		"a new group, near what is retained":   {kadm.Offset{}, 1000, []string{"0", "20"}},
+		"a new group, far from what is":        {kadm.Offset{}, 40, []string{"20"}}, // 20 for each partition
+		"a group that has committed elsewhere": {kadm.Offset{Topic: topic, At: 1, LeaderEpoch: -1, Metadata: "topic id 0"}, 40, []string{"20"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, 2)
+			p := newProducer(t, c.ListenAddrs())
+			p.pay(0, "a")
+			p.send(record(1, "x", "bad"))
+			p.pay(1, many("b", 19)...)
+			p.send(record(1, "x", "bad"))
+			p.pay(1, many("c", 19)...)
+			if test.committed.Topic != "" {
+				offsets := kadm.Offsets{}
+				offsets.Add(test.committed)
+				if err := kadm.NewClient(p.cl).CommitAllOffsets(t.Context(), groupID, offsets); err != nil {
+					t.Fatal(err)
+				}
+			}
+			g := startMember(t, c, retain(10), func(c *consumer.Config) { c.LookBack = test.lookBack })
+			g.commits(p.cl, 1, 40)
+			var got []string
+			for _, letter := range dead(t, c.ListenAddrs(), len(test.dead)) {
+				got = append(got, headers(letter)["paystream-offset"])
+			}
+			if diff := cmp.Diff(test.dead, got); diff != "" {
+				t.Errorf("dead letters (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestCommitsSayOfWhat: of which topic of the name they are, and of which leader epoch. By that a group knows those that
+// are good for nothing any more.
+func TestCommitsSayOfWhat(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	p := newProducer(t, c.ListenAddrs())
+	admin := kadm.NewClient(p.cl)
+	topics, err := admin.ListTopics(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := topics[topic].ID
+	ours := "topic id " + hex.EncodeToString(id[:])
+	p.send(record(0, "x", "bad"))
+	p.pay(0, many("a", 5)...)
+	for _, test := range []struct {
+		why      string
+		metadata string
+		dead     int
+	}{
+		{"of a topic that was deleted", "topic id 00000000000000000000000000000000", 1},
+		{"of this topic", ours, 1},
+		{"another program's, which says nothing", "", 1},
+		{"another program's, which says something", "batch 7", 1},
+		{"of a topic that was deleted, again", "topic id ffffffffffffffffffffffffffffffff", 2},
+	} {
+		offsets := kadm.Offsets{}
+		offsets.Add(kadm.Offset{Topic: topic, At: 3, LeaderEpoch: -1, Metadata: test.metadata})
+		if err := admin.CommitAllOffsets(t.Context(), groupID, offsets); err != nil {
+			t.Fatal(err)
+		}
+		g := startMember(t, c)
+		g.commits(p.cl, 6)
+		g.stop()
+		dead(t, c.ListenAddrs(), test.dead)
+		made, err := admin.FetchOffsets(t.Context(), groupID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o, _ := made.Lookup(topic, 0); o.Metadata != ours || o.LeaderEpoch != g.Epochs()[0] {
+			t.Errorf("%s: then committed %+v, want %q and epoch %d", test.why, o.Offset, ours, g.Epochs()[0])
+		}
+	}
 }
 
 // TestACoordinatorThatMoves loses it in the middle of the work, again and again.

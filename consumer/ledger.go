@@ -70,17 +70,19 @@ func (l *ledger) bad(partition int32, offset int64) {
 	}
 }
 
-// claim takes a partition over from what the group has committed, which is negative where it has
-// committed nothing: then from where this gateway began. What it has met of bad records since is
-// read again, since another gateway may have left them.
-func (l *ledger) claim(partition int32, committed int64) *claim {
+// start returns where this gateway began to read a partition.
+func (l *ledger) start(partition int32) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.accounts[partition].start
+}
+
+// claim takes a partition over from an offset on, of which the group has committed so much, -1 where that is nothing.
+// What this gateway has met of bad records since is read again, since another may have left them.
+func (l *ledger) claim(partition int32, from, committed int64) *claim {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a := l.accounts[partition]
-	from := committed
-	if from < 0 {
-		committed, from = -1, a.start
-	}
 	a.claim = &claim{
 		partition: partition, from: from, wake: make(chan struct{}, 1), committed: committed,
 		scan: from, scanEnd: max(from, a.seen), spill: -1,

@@ -75,7 +75,7 @@ func (l *life) turn() {
 		l.claim = nil
 		return
 	}
-	l.claim, l.once = l.ledger.claim(0, l.committed), map[int64]bool{}
+	l.claim, l.once = l.ledger.claim(0, l.committed, l.committed), map[int64]bool{}
 }
 
 func (l *life) work(half bool) {
@@ -139,7 +139,7 @@ func (l *life) finish() {
 func TestTooManyBadRecordsAreFoundByReading(t *testing.T) {
 	l := newLedger()
 	l.open(0, 0)
-	c := l.claim(0, 0)
+	c := l.claim(0, 0, 0)
 	const n = maxPending + 1000
 	for o := range int64(n) {
 		l.bad(0, 2*o)
