@@ -21,7 +21,7 @@ var errGrown = errors.New("the gateways have grown")
 func soakRun(ctx context.Context, o options, out io.Writer, p *progress) error {
 	defer p.clear()
 	m := machine(ctx, o.root) // as it is now: the sources may change meanwhile
-	w, err := world.Start(ctx, world.Config{Root: o.root, Binary: o.binary, Rate: o.rate, Seed: o.seed}, p.show)
+	w, err := world.Start(ctx, world.Config{Root: o.root, Binary: o.binary, Rate: o.rate, Seed: o.seed, Logs: o.logs}, p.show)
 	if err != nil {
 		return err
 	}

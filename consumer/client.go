@@ -38,6 +38,7 @@ type client struct {
 	topic     string
 	committed bool // what isn't committed does not exist
 
+	clusterID    string
 	topicID      [16]byte
 	fetchVersion int16
 }
@@ -71,7 +72,8 @@ func (e *partitionError) Unwrap() error { return e.err }
 
 func (c *client) brokers() string { return c.transport.Addr().String() }
 
-func (c *client) setTopicID(id [16]byte) { c.topicID = id }
+// found says which topic it is.
+func (c *client) found(v *view) { c.clusterID, c.topicID = v.clusterID, v.topicID }
 
 // metadata asks any broker where the topic's partitions are.
 func (c *client) metadata(ctx context.Context) (*view, error) {

@@ -3,8 +3,8 @@ package consumer
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/segmentio/kafka-go"
@@ -21,14 +21,18 @@ const (
 	offsetCommitVersion    = 6 // the same
 )
 
-// topicMark is what stands before the topic's id in a commit's metadata.
-const topicMark = "topic id "
-
-// commit is what a group has committed of a partition: the next offset, and the leader epoch under which it was found to
-// be Kafka's, or unknownEpoch.
+// commit is what a group has committed of a partition.
 type commit struct {
 	offset int64
-	epoch  int32
+	epoch  int32 // the leader's under which the offset was found to be Kafka's, or unknownEpoch
+	ours   bool  // a gateway's, of this very topic
+}
+
+// committedOffsets is what a group has committed of a topic.
+type committedOffsets struct {
+	of map[int32]commit
+	// partitions is how many the topic had when the group began with it: those behind them were added later.
+	partitions int
 }
 
 // offsetStore is what a group has committed of a topic. Kafka keeps that by the topic's name, and whatever becomes of the
@@ -43,28 +47,59 @@ func newOffsetStore(c *client, group string) *offsetStore {
 	return &offsetStore{client: c, group: group, coordinator: kafkaconn.AnyBroker}
 }
 
-func (s *offsetStore) mark() string { return topicMark + hex.EncodeToString(s.client.topicID[:]) }
+// mark is what a gateway's commits have as their metadata.
+type mark struct {
+	cluster, topic string // ids
+	partitions     int
+}
 
-// fetch returns what the group has committed, by partition. One that says that it is of another topic is none; one that
-// does not say, as other programs make them, counts.
-func (s *offsetStore) fetch(ctx context.Context) (map[int32]commit, error) {
+const markFormat = "paystream cluster=%s topic=%s partitions=%d"
+
+func (m mark) String() string { return fmt.Sprintf(markFormat, m.cluster, m.topic, m.partitions) }
+
+// readMark reports false where the metadata is none of a gateway's.
+func readMark(metadata *string) (m mark, ok bool) {
+	if metadata == nil {
+		return m, false
+	}
+	fields := strings.Split(*metadata, " ")
+	if len(fields) != 4 || fields[0] != "paystream" {
+		return m, false
+	}
+	var inCluster, inTopic, inPartitions bool
+	m.cluster, inCluster = strings.CutPrefix(fields[1], "cluster=")
+	m.topic, inTopic = strings.CutPrefix(fields[2], "topic=")
+	number, inPartitions := strings.CutPrefix(fields[3], "partitions=")
+	n, err := strconv.Atoi(number)
+	m.partitions = n
+	return m, inCluster && inTopic && inPartitions && err == nil
+}
+
+func (s *offsetStore) mark(partitions int) mark {
+	return mark{cluster: s.client.clusterID, topic: hex.EncodeToString(s.client.topicID[:]), partitions: partitions}
+}
+
+// fetch returns what the group has committed, known being how many partitions the topic has. Of a commit that says
+// that it is of another topic of this cluster nothing is left but that the topic was made anew. One that does not say,
+// as other programs make them, counts, and so does one that was carried over from another cluster.
+func (s *offsetStore) fetch(ctx context.Context, known int) (*committedOffsets, error) {
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.Version, req.Group = offsetFetchVersion, s.group // of all topics that the group has
 	res, err := coordinated[*kmsg.OffsetFetchResponse](ctx, s, req)
 	if err != nil {
 		return nil, err
 	}
-	found, err := map[int32]commit{}, kerr.ErrorForCode(res.ErrorCode)
+	all := &committedOffsets{of: map[int32]commit{}, partitions: known}
+	err = kerr.ErrorForCode(res.ErrorCode)
 	for _, t := range res.Topics {
 		if t.Topic != s.client.topic {
 			continue
 		}
 		for _, p := range t.Partitions {
-			switch {
-			case p.ErrorCode != 0:
+			if p.ErrorCode != 0 {
 				err = &partitionError{p.Partition, kerr.ErrorForCode(p.ErrorCode)}
-			case p.Offset >= 0 && s.counts(p.Metadata):
-				found[p.Partition] = commit{offset: p.Offset, epoch: p.LeaderEpoch}
+			} else if p.Offset >= 0 {
+				s.take(all, p)
 			}
 		}
 	}
@@ -72,21 +107,30 @@ func (s *offsetStore) fetch(ctx context.Context) (map[int32]commit, error) {
 		s.coordinator = kafkaconn.AnyBroker
 		return nil, fmt.Errorf("fetch what the group has committed: %w", err)
 	}
-	return found, nil
+	return all, nil
 }
 
-func (s *offsetStore) counts(metadata *string) bool {
-	return metadata == nil || !strings.HasPrefix(*metadata, topicMark) || *metadata == s.mark()
+func (s *offsetStore) take(all *committedOffsets, p kmsg.OffsetFetchResponseTopicPartition) {
+	c := commit{offset: p.Offset, epoch: p.LeaderEpoch}
+	if m, ok := readMark(p.Metadata); ok && m.cluster == s.client.clusterID {
+		c.ours = m.topic == s.mark(0).topic
+		if !c.ours {
+			all.partitions = 0 // the group was there before the topic
+			return
+		}
+		all.partitions = min(all.partitions, m.partitions)
+	}
+	all.of[p.Partition] = c
 }
 
-// write commits, as a member of a generation of the group.
-func (s *offsetStore) write(ctx context.Context, as *kafka.Generation, offsets map[int32]commit) error {
-	mark := s.mark()
+// write commits, as a member of a generation of the group that has begun with so many partitions.
+func (s *offsetStore) write(ctx context.Context, as *kafka.Generation, partitions int, offsets map[int32]commit) error {
+	metadata := s.mark(partitions).String()
 	topic := kmsg.NewOffsetCommitRequestTopic()
 	topic.Topic = s.client.topic
 	for partition, c := range offsets {
 		p := kmsg.NewOffsetCommitRequestTopicPartition()
-		p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = partition, c.offset, c.epoch, &mark
+		p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = partition, c.offset, c.epoch, &metadata
 		topic.Partitions = append(topic.Partitions, p)
 	}
 	req := kmsg.NewPtrOffsetCommitRequest()
@@ -99,14 +143,11 @@ func (s *offsetStore) write(ctx context.Context, as *kafka.Generation, offsets m
 	}
 	for _, t := range res.Topics {
 		for _, p := range t.Partitions {
-			if p.ErrorCode != 0 {
-				err = errors.Join(err, &partitionError{p.Partition, kerr.ErrorForCode(p.ErrorCode)})
+			if p.ErrorCode != 0 { // the others have the same, mostly
+				s.coordinator = kafkaconn.AnyBroker
+				return fmt.Errorf("commit: %w", &partitionError{p.Partition, kerr.ErrorForCode(p.ErrorCode)})
 			}
 		}
-	}
-	if err != nil {
-		s.coordinator = kafkaconn.AnyBroker
-		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
 }

@@ -97,6 +97,7 @@ type Consumer struct {
 	troubles *troubles
 	// backfills serve what the log no longer holds.
 	backfills *backfills
+	looks     looks
 	fetches   atomic.Int64
 	replaced  atomic.Int64 // readers, since they stood still
 	gone      atomic.Bool  // the topic is another one
@@ -230,7 +231,7 @@ func (c *Consumer) findWindow(ctx context.Context) (*view, []span, error) {
 
 // adopt opens the partitions of the start in the log and in the table.
 func (c *Consumer) adopt(view *view, spans []span) {
-	c.client.setTopicID(view.topicID)
+	c.client.found(view)
 	var records int64
 	for i, s := range spans {
 		c.log.Open(s.partition, s.start)

@@ -1,6 +1,7 @@
 package consumer_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,9 +10,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/errgroup"
 
 	"paystream/broadcast"
 	"paystream/consumer"
@@ -357,4 +360,61 @@ func fetchError(req *kmsg.FetchRequest, code int16) *kmsg.FetchResponse {
 		res.Topics = append(res.Topics, topic)
 	}
 	return res
+}
+
+// TestCheckTopic has many ask whether the topic is still the same: Kafka is asked for all of them together.
+func TestCheckTopic(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	var asked, away atomic.Int64
+	c.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if req.GetVersion() != 10 {
+			return nil, nil, false
+		}
+		asked.Add(1)
+		if away.Load() == 0 {
+			return nil, nil, false
+		}
+		res := req.ResponseKind().(*kmsg.MetadataResponse)
+		res.Topics = []kmsg.MetadataResponseTopic{{ErrorCode: kerr.UnknownTopicOrPartition.Code}}
+		return res, nil, true
+	})
+	g := start(t, c.ListenAddrs())
+	g.ready()
+	check := func(patience time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		return g.CheckTopic(ctx)
+	}
+	before := asked.Load()
+	var all errgroup.Group
+	for range 1000 {
+		all.Go(func() error { return check(patience) })
+	}
+	if err := all.Wait(); err != nil {
+		t.Error(err)
+	}
+	if n := asked.Load() - before; n > 10 {
+		t.Errorf("Kafka was asked %d times for 1,000", n)
+	}
+	away.Store(1)
+	if err := check(time.Second); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v while there is no answer", err)
+	}
+	away.Store(0)
+	if err := check(patience); err != nil {
+		t.Errorf("%v when there is one again", err)
+	}
+	if err := c.DeleteTopic(topic); err != nil {
+		t.Fatal(err)
+	}
+	cl := newProducer(t, c.ListenAddrs()).cl
+	if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 1, 1, nil, topic); err != nil {
+		t.Fatal(err)
+	}
+	if err := check(time.Second); err == nil {
+		t.Error("a topic that was made anew passes for the one before it")
+	}
+	g.ends(consumer.ErrReplaced)
 }

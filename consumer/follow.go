@@ -174,7 +174,7 @@ func (c *Consumer) partitionFailed(ctx context.Context, got *fetched) {
 			return
 		}
 	case errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.InconsistentTopicID):
-		if e := c.CheckTopic(ctx); e != nil { // else a broker has not heard of the topic yet
+		if e := c.checkTopic(ctx); e != nil { // else a broker has not heard of the topic yet
 			err = e
 		}
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
@@ -215,7 +215,7 @@ func (c *Consumer) outOfRange(ctx context.Context, id int32) error {
 		})
 		return nil
 	}
-	if err := c.CheckTopic(ctx); err != nil {
+	if err := c.checkTopic(ctx); err != nil {
 		return err
 	}
 	end, err := c.client.offsets(ctx, of, latest)

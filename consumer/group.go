@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"golang.org/x/sync/errgroup"
 
 	"paystream/internal/kafkaconn"
 )
@@ -43,6 +45,8 @@ const (
 
 func deadLettersOf(partition int32) string { return deadLetters + " of " + partitionName(partition) }
 
+func offsetOf(partition int32) string { return "committed offset of " + partitionName(partition) }
+
 // group makes this gateway a member of the consumer group. What the group assigns to it, it settles
 // and commits; what is read and streamed does not depend on it.
 type group struct {
@@ -51,6 +55,7 @@ type group struct {
 	troubles *troubles // apart from those of reading
 	source   *client
 	dead     *deadTopic
+	last     context.Context //nolint:containedctx // run's, but that it ends when the last commit may take no longer
 
 	rebalances, failures atomic.Int64
 }
@@ -87,7 +92,7 @@ func (g *group) run(ctx context.Context) error {
 	defer transport.Close()
 	g.source = &client{
 		transport: transport, topic: g.c.cfg.Topic, committed: !g.c.cfg.ReadUncommitted,
-		topicID: g.c.client.topicID, fetchVersion: g.c.client.fetchVersion,
+		clusterID: g.c.client.clusterID, topicID: g.c.client.topicID, fetchVersion: g.c.client.fetchVersion,
 	}
 	g.dead = &deadTopic{
 		source: g.source, client: &client{transport: transport, topic: DeadLetterTopic(g.c.cfg.Topic)},
@@ -102,9 +107,15 @@ func (g *group) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("set up the consumer group: %w", err)
 	}
+	last, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	g.last = last
 	g.follow(ctx, membership)
 	// Closing waits for answers, of a rebalance too. Without connections there are none.
-	late := time.AfterFunc(g.leaveTimeout(), dialer.Close)
+	late := time.AfterFunc(g.leaveTimeout(), func() {
+		cancel()
+		dialer.Close()
+	})
 	defer late.Stop()
 	return membership.Close()
 }
@@ -165,8 +176,8 @@ type ownership struct {
 	g          *group
 	generation *kafka.Generation
 	offsets    *offsetStore
-	found      map[int32]commit // what the group had committed when the generation began; nil is not known yet
-	waiting    []int32          // assigned, but not claimed yet
+	found      *committedOffsets // when the generation began; nil is not known yet
+	waiting    []int32           // assigned, but not claimed yet
 	claims     []*claim
 	settlers   sync.WaitGroup
 }
@@ -217,23 +228,40 @@ func numbers(assigned []kafka.PartitionAssignment) []int32 {
 
 // keepTroubles forgets those with partitions that are others' now.
 func (g *group) keepTroubles(assigned []int32) {
-	ours := map[string]bool{consumerGroup: true, commits: true, deadLetters: len(assigned) > 0}
+	ours := map[string]bool{consumerGroup: true, commits: len(assigned) > 0, deadLetters: len(assigned) > 0}
 	for _, id := range assigned {
-		ours[deadLettersOf(id)] = true
+		ours[deadLettersOf(id)], ours[offsetOf(id)] = true, true
 	}
 	g.troubles.keep(func(what string) bool { return ours[what] })
 }
 
+// claimsAtOnce is how many partitions are asked about at a time.
+const claimsAtOnce = 8
+
 // claim begins to settle what is assigned and known.
 func (o *ownership) claim(ctx context.Context) {
-	var left []int32
-	for _, id := range o.waiting {
-		c, err := o.claimOf(ctx, id)
-		if err != nil && ctx.Err() == nil && !errors.Is(err, errNotKnown) {
-			o.g.troubles.lost(commits, o.g.c.cfg.Kafka.Explain(err))
+	known := int32(o.g.c.table.len())
+	if !slices.ContainsFunc(o.waiting, func(id int32) bool { return id < known }) {
+		return
+	}
+	asking, cancel := context.WithTimeout(ctx, groupTimeout)
+	defer cancel()
+	if o.found == nil && !o.find(asking) {
+		return
+	}
+	found := make([]*claim, len(o.waiting))
+	var all errgroup.Group
+	all.SetLimit(claimsAtOnce)
+	for i, id := range o.waiting {
+		if id < known {
+			all.Go(func() error { found[i] = o.claimOf(asking, id); return nil })
 		}
-		if err != nil {
-			left = append(left, id)
+	}
+	_ = all.Wait() // none fails
+	var left []int32
+	for i, c := range found {
+		if c == nil {
+			left = append(left, o.waiting[i])
 			continue
 		}
 		o.claims = append(o.claims, c)
@@ -241,44 +269,46 @@ func (o *ownership) claim(ctx context.Context) {
 		o.settlers.Go(func() { s.run(ctx) })
 	}
 	if len(left) < len(o.waiting) {
-		o.g.troubles.over(commits)
 		o.settlers.Go(func() { o.prepare(ctx) })
 	}
 	o.waiting = left
 }
 
-var errNotKnown = errors.New("this gateway does not know of the partition yet")
-
-// claimOf claims a partition from what the group has committed of it.
-func (o *ownership) claimOf(ctx context.Context, id int32) (*claim, error) {
-	if int(id) >= o.g.c.table.len() {
-		return nil, errNotKnown
-	}
-	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
-	defer cancel()
-	if o.found == nil {
-		found, err := o.offsets.fetch(ctx)
-		if err != nil {
-			return nil, err
-		}
-		o.found = found
-	}
-	p := o.g.c.table.get(id)
-	at := placement{partition: id, leader: p.leader, epoch: p.epoch}
-	from, committed, err := o.begin(ctx, at, p.next)
+// find finds out what the group has committed.
+func (o *ownership) find(ctx context.Context) bool {
+	found, err := o.offsets.fetch(ctx, o.g.c.table.len())
 	if err != nil {
-		return nil, err
+		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) { // else the generation has ended
+			o.g.troubles.lost(commits, o.g.c.cfg.Kafka.Explain(err))
+		}
+		return false
 	}
+	o.found = found
+	o.g.troubles.over(commits)
+	return true
+}
+
+// claimOf claims a partition, or returns nil where Kafka does not say from where on.
+func (o *ownership) claimOf(ctx context.Context, id int32) *claim {
+	p := o.g.c.table.get(id)
+	from, committed, err := o.begin(ctx, placement{partition: id, leader: p.leader, epoch: p.epoch}, p.next)
+	if err != nil {
+		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) { // else the generation has ended
+			o.g.troubles.lost(offsetOf(id), o.g.c.cfg.Kafka.Explain(err))
+		}
+		return nil
+	}
+	o.g.troubles.over(offsetOf(id))
 	o.g.c.logger.Debug("partition claimed", "partition", id, "committed", committed, "from", from)
-	return o.g.ledger.claim(id, from, committed), nil
+	return o.g.ledger.claim(id, from, committed)
 }
 
 // begin returns from where a partition is settled whose records are in the log up to next, and what of that the group has
 // committed, -1 where that is nothing.
 func (o *ownership) begin(ctx context.Context, at placement, next int64) (from, committed int64, err error) {
-	c, ok := o.found[at.partition]
+	c, ok := o.found.of[at.partition]
 	if !ok {
-		from, err = o.first(ctx, at, len(o.found) == 0)
+		from, err = o.first(ctx, at, int(at.partition) >= o.found.partitions)
 		return from, -1, err
 	}
 	if c.epoch != unknownEpoch && c.epoch < at.epoch { // Kafka may have gone back behind it since
@@ -290,31 +320,34 @@ func (o *ownership) begin(ctx context.Context, at placement, next int64) (from, 
 	}
 	if c.offset > next {
 		end, err := o.g.source.offsets(ctx, []placement{at}, latest)
-		if err != nil {
+		switch {
+		case err != nil:
 			return 0, 0, err
-		}
-		if c.offset > end[0] { // of a topic that was made anew, by who does not say so
-			from, err = o.first(ctx, at, true)
+		case c.offset > end[0] && !c.ours: // as of a topic that was made anew
+			from, err = o.first(ctx, at, false)
 			return from, -1, err
 		}
+		c.offset = min(c.offset, end[0]) // what is read now may be less than what was
+		o.g.c.epochs.hasRead(at.partition, at.epoch, c.offset)
 	}
 	return c.offset, c.offset, nil
 }
 
-// first returns from where a partition is settled of which nothing has been committed: its first record. A group that has
-// committed nothing at all may be a new one, for which that would be the whole of Kafka's past.
-func (o *ownership) first(ctx context.Context, at placement, isNew bool) (int64, error) {
+// first returns from where a partition is settled of which nothing has been committed: from its first record, where it was
+// added while the group was there. One that the group has begun with may have a long past: of that, what is retained
+// counts, and some records before it.
+func (o *ownership) first(ctx context.Context, at placement, added bool) (int64, error) {
 	first, err := o.g.source.offsets(ctx, []placement{at}, earliest)
 	if err != nil {
 		return 0, err
 	}
-	from := first[0]
-	if isNew {
-		back := cmp.Or(max(0, o.g.c.cfg.LookBack), lookBack) / o.g.c.table.len()
-		from = max(from, o.g.ledger.start(at.partition)-int64(back))
+	if added {
+		return first[0], nil
 	}
+	back := cmp.Or(max(0, o.g.c.cfg.LookBack), lookBack) / o.g.c.table.len()
+	from := max(first[0], o.g.ledger.start(at.partition)-int64(back))
 	if from > first[0] {
-		o.g.c.logger.Info("the group has committed nothing of the partition: bad records before this offset are not looked for",
+		o.g.c.logger.Info("the group has no offset of the partition to go on from: bad records before this one are not looked for",
 			"partition", at.partition, "offset", from)
 	}
 	return from, nil
@@ -351,9 +384,10 @@ func (o *ownership) commit(ctx context.Context) {
 	if len(offsets) == 0 {
 		return
 	}
-	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(groupTimeout, o.g.leaveTimeout()))
+	writing, cancel := context.WithTimeout(o.g.last, groupTimeout)
 	defer cancel()
-	if err := o.offsets.write(writing, o.generation, offsets); err != nil {
+	err := o.offsets.write(writing, o.generation, o.found.partitions, offsets) //nolint:contextcheck // ctx may have ended: this is the last one
+	if err != nil {
 		if ctx.Err() == nil { // at a generation's end others may be the owners already
 			o.g.troubles.lost(commits, o.g.c.cfg.Kafka.Explain(err))
 		}

@@ -2,7 +2,6 @@ package consumer_test
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -223,18 +222,50 @@ func TestACommitBehindTheEndIsNone(t *testing.T) {
 	dead(t, c.ListenAddrs(), 1)
 }
 
+// marks returns what a gateway's commit says of a topic that had so many partitions when the group began with it: of
+// this topic, of another one, and of one of another cluster.
+func marks(t *testing.T, cl *kgo.Client, partitions int) (ours, another, elsewhere string) {
+	t.Helper()
+	topics, err := kadm.NewClient(cl).Metadata(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := topics.Topics[topic].ID
+	format := func(cluster string, id []byte) string {
+		return fmt.Sprintf("paystream cluster=%s topic=%x partitions=%d", cluster, id, partitions)
+	}
+	return format(topics.Cluster, id[:]), format(topics.Cluster, make([]byte, 16)), format("elsewhere", make([]byte, 16))
+}
+
 // TestWhereAGroupBegins has bad records of which the group has committed nothing, before what the gateway retains.
 func TestWhereAGroupBegins(t *testing.T) {
 	t.Parallel()
+	commit := func(metadata string) *kadm.Offset {
+		return &kadm.Offset{Topic: topic, At: 1, LeaderEpoch: -1, Metadata: metadata}
+	}
+	all, near := []string{"0", "20"}, []string{"20"}
 	for name, test := range map[string]struct {
-		committed kadm.Offset // of partition 0; without a topic it is none
+		committed func(ofOne, ofTwo, another, elsewhere string) *kadm.Offset // of partition 0; nil is none
 		lookBack  int
 		dead      []string // of partition 1, by offset
 	}{
-		"a partition that was added later":     {kadm.Offset{Topic: topic, At: 1, LeaderEpoch: -1}, 10, []string{"0", "20"}},
-		"a new group, near what is retained":   {kadm.Offset{}, 1000, []string{"0", "20"}},
-		"a new group, far from what is":        {kadm.Offset{}, 40, []string{"20"}}, // 20 for each partition
-		"a group that has committed elsewhere": {kadm.Offset{Topic: topic, At: 1, LeaderEpoch: -1, Metadata: "topic id 0"}, 40, []string{"20"}},
+		"a new group, near what is retained":     {nil, 1000, all},
+		"a new group, far from what is retained": {nil, 40, near}, // 20 for each partition
+		"a partition that was added": {
+			func(ofOne, _, _, _ string) *kadm.Offset { return commit(ofOne) }, 40, all,
+		},
+		"a group whose first owners got no further": {
+			func(_, ofTwo, _, _ string) *kadm.Offset { return commit(ofTwo) }, 40, near,
+		},
+		"a topic that was made anew": {
+			func(_, _, another, _ string) *kadm.Offset { return commit(another) }, 40, all,
+		},
+		"offsets carried over from another cluster": {
+			func(_, _, _, elsewhere string) *kadm.Offset { return commit(elsewhere) }, 40, near,
+		},
+		"another program's group": {
+			func(_, _, _, _ string) *kadm.Offset { return commit("at noon") }, 40, near,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -245,9 +276,11 @@ func TestWhereAGroupBegins(t *testing.T) {
 			p.pay(1, many("b", 19)...)
 			p.send(record(1, "x", "bad"))
 			p.pay(1, many("c", 19)...)
-			if test.committed.Topic != "" {
+			if test.committed != nil {
+				ofOne, another, elsewhere := marks(t, p.cl, 1)
+				ofTwo, _, _ := marks(t, p.cl, 2)
 				offsets := kadm.Offsets{}
-				offsets.Add(test.committed)
+				offsets.Add(*test.committed(ofOne, ofTwo, another, elsewhere))
 				if err := kadm.NewClient(p.cl).CommitAllOffsets(t.Context(), groupID, offsets); err != nil {
 					t.Fatal(err)
 				}
@@ -272,24 +305,22 @@ func TestCommitsSayOfWhat(t *testing.T) {
 	c := newCluster(t, 1)
 	p := newProducer(t, c.ListenAddrs())
 	admin := kadm.NewClient(p.cl)
-	topics, err := admin.ListTopics(t.Context(), topic)
-	if err != nil {
-		t.Fatal(err)
-	}
-	id := topics[topic].ID
-	ours := "topic id " + hex.EncodeToString(id[:])
+	ours, another, elsewhere := marks(t, p.cl, 1)
+	anew, _, _ := marks(t, p.cl, 0)
 	p.send(record(0, "x", "bad"))
 	p.pay(0, many("a", 5)...)
 	for _, test := range []struct {
 		why      string
 		metadata string
-		dead     int
+		dead     int // letters, in all
+		then     string
 	}{
-		{"of a topic that was deleted", "topic id 00000000000000000000000000000000", 1},
-		{"of this topic", ours, 1},
-		{"another program's, which says nothing", "", 1},
-		{"another program's, which says something", "batch 7", 1},
-		{"of a topic that was deleted, again", "topic id ffffffffffffffffffffffffffffffff", 2},
+		{"of a topic that was deleted", another, 1, anew},
+		{"of this topic", ours, 1, ours},
+		{"of another cluster", elsewhere, 1, ours},
+		{"another program's, which says nothing", "", 1, ours},
+		{"another program's, which says something", "paystream is not what wrote this", 1, ours},
+		{"of a topic that was deleted, again", another, 2, anew},
 	} {
 		offsets := kadm.Offsets{}
 		offsets.Add(kadm.Offset{Topic: topic, At: 3, LeaderEpoch: -1, Metadata: test.metadata})
@@ -304,8 +335,8 @@ func TestCommitsSayOfWhat(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if o, _ := made.Lookup(topic, 0); o.Metadata != ours || o.LeaderEpoch != g.Epochs()[0] {
-			t.Errorf("%s: then committed %+v, want %q and epoch %d", test.why, o.Offset, ours, g.Epochs()[0])
+		if o, _ := made.Lookup(topic, 0); o.Metadata != test.then || o.LeaderEpoch != g.Epochs()[0] {
+			t.Errorf("%s: then committed %+v, want %q and epoch %d", test.why, o.Offset, test.then, g.Epochs()[0])
 		}
 	}
 }

@@ -3,6 +3,8 @@ package consumer
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 )
 
@@ -34,9 +36,13 @@ func (c *Consumer) watch(ctx context.Context) {
 		} else if sleep(ctx, metadataPause) {
 			pause(ctx, metadataEvery-metadataPause, c.kick)
 		}
+		c.looks.begin()
 		view, err := c.client.metadata(ctx)
 		if err == nil {
 			err = c.apply(ctx, view)
+		}
+		if err == nil {
+			c.looks.end()
 		}
 		if c.table.failing() {
 			c.refresh() // a new leader may be there any moment, and a fetch that has to wait does not ask for it
@@ -96,9 +102,55 @@ func (c *Consumer) discover(ctx context.Context, found []placement) error {
 // other records: offsets, cursors and all that is in the log are the old one's.
 var ErrReplaced = errors.New("topic was deleted and made anew")
 
-// CheckTopic asks Kafka whether the topic is still the one that was begun with. [ErrReplaced] is that it is not, and ends
-// Run; any other error that Kafka could not be asked. It is to be called once Ready.
+// CheckTopic waits until Kafka has said, after this call, that the topic is still the one that was begun with. Where it is
+// not, Run ends. All callers share the answers, and Kafka is asked four times a second at the most.
 func (c *Consumer) CheckTopic(ctx context.Context) error {
+	looked := c.looks.next()
+	c.refresh()
+	select {
+	case <-looked:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for Kafka to say which topic there is: %w", ctx.Err())
+	}
+}
+
+// looks tells those who wait for it that Kafka has been asked since. Its methods are safe for concurrent use.
+type looks struct {
+	mu      sync.Mutex
+	waiting chan struct{}   // for a look that has not begun; nil is nobody
+	begun   []chan struct{} // for the one that has, or one behind it
+}
+
+// next returns a channel that is closed when a look that begins after this has ended well.
+func (l *looks) next() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waiting == nil {
+		l.waiting = make(chan struct{})
+	}
+	return l.waiting
+}
+
+func (l *looks) begin() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waiting != nil {
+		l.begun, l.waiting = append(l.begun, l.waiting), nil
+	}
+}
+
+func (l *looks) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, waiting := range l.begun {
+		close(waiting)
+	}
+	l.begun = nil
+}
+
+// checkTopic fails when the topic is not the one that was begun with.
+func (c *Consumer) checkTopic(ctx context.Context) error {
 	v, err := c.client.metadata(ctx)
 	if err != nil {
 		return err

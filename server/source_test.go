@@ -84,7 +84,6 @@ func (h *history) Since(_ context.Context, t time.Time) (broadcast.Vector, []int
 	return at, nil, nil
 }
 
-// Check says of a partition with an epoch in ends that the epoch ended there.
 func (h *history) CheckTopic(context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -94,6 +93,7 @@ func (h *history) CheckTopic(context.Context) error {
 	return nil
 }
 
+// Check says of a partition with an epoch in ends that the epoch ended there.
 func (h *history) Check(_ context.Context, cursor broadcast.Vector, epochs []int32) ([]broadcast.Gap, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
