@@ -63,6 +63,7 @@ type letterList struct {
 	reason    string
 	partition int32
 	byOrigin  map[consumer.Origin]*letterLine
+	others    bool // there are some that are not asked for
 }
 
 // letterLine is a bad record in a line. Its JSON is a promise to scripts.
@@ -80,6 +81,7 @@ type letterLine struct {
 
 func (l *letterList) add(d *consumer.DeadLetter) error {
 	if l.partition >= 0 && d.Origin.Partition != l.partition || !strings.Contains(wrong(d), l.reason) {
+		l.others = true
 		return nil
 	}
 	if line := l.byOrigin[d.Origin]; line != nil {
@@ -114,7 +116,11 @@ func (l *letterList) print(w io.Writer, asJSON bool) error {
 	}
 	out := bufio.NewWriter(w)
 	if len(lines) == 0 && !asJSON {
-		fmt.Fprintln(out, "no bad records")
+		none := "no bad records"
+		if l.others {
+			none = "no bad records of that partition and reason: there are others"
+		}
+		fmt.Fprintln(out, none)
 	}
 	for _, line := range lines {
 		if asJSON {

@@ -45,7 +45,7 @@ It says what it would do and asks first. Where there is nobody to ask it wants -
 	}
 	r := &replay{p: p}
 	flags := cmd.Flags()
-	flags.BoolVar(&r.dryRun, "dry-run", false, "say what would be sent, and send nothing")
+	flags.BoolVar(&r.dryRun, "dry-run", false, "say how many would be sent, and send nothing")
 	flags.BoolVar(&r.yes, "yes", false, "do not ask")
 	file := flags.String("value-file", "", "send what is in this `file` in place of the record's value; for one record")
 	read := p.dlqFlags(cmd)
@@ -65,7 +65,7 @@ It says what it would do and asks first. Where there is nobody to ask it wants -
 		}
 		r.in = cmd.InOrStdin()
 		if !r.yes && !r.dryRun && !isReadTerminal(r.in) {
-			return badUsage(errors.New("there is no terminal to ask on: say --yes, or --dry-run to see what would be sent"))
+			return badUsage(errors.New("there is no terminal to ask on: say --yes, or --dry-run to see how many would be sent"))
 		}
 		cfg, err := read()
 		if err != nil {

@@ -69,9 +69,9 @@ func (t *tail) run(ctx context.Context) (err error) {
 		if final != nil {
 			return final
 		}
-		if !t.reached && time.Since(start)+pause > t.giveUp {
+		if tried := time.Since(start); !t.reached && tried+pause > t.giveUp {
 			return unreachable(fmt.Errorf("%s, for %v: is the gateway running, and its address right (--address, GRPC_HOST, GRPC_PORT)?",
-				t.state, t.giveUp))
+				t.state, tried.Round(100*time.Millisecond)))
 		}
 		if pause == 0 {
 			continue
