@@ -175,17 +175,23 @@ func (i *instance) awaitRetained(t *testing.T, n float64) {
 
 func fetch(t *testing.T, url string) (status int, body string) {
 	t.Helper()
+	status, body, err := tryFetch(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return status, body
+}
+
+// tryFetch is fetch from a gateway that may not be there.
+func tryFetch(url string) (status int, body string, err error) {
 	transport := &http.Transport{DisableKeepAlives: true}
 	res, err := (&http.Client{Transport: transport, Timeout: patience}).Get(url)
 	if err != nil {
-		t.Fatal(err)
+		return 0, "", err
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res.StatusCode, string(b)
+	return res.StatusCode, string(b), err
 }
 
 // soon waits until check finds nothing wrong.

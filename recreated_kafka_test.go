@@ -122,15 +122,11 @@ func TestTopicMadeAnewUnderAFrozenGateway(t *testing.T) {
 
 	const clients = 20
 	statuses := make([]int, clients)
-	page := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	page := "http://" + frozen.address + "/payments?limit=1&cursor=" + token
 	var asked sync.WaitGroup
 	for i := range clients {
 		asked.Go(func() {
-			res, err := page.Get("http://" + frozen.address + "/payments?limit=1&cursor=" + token)
-			if err == nil {
-				statuses[i] = res.StatusCode
-				res.Body.Close()
-			} // else it has begun anew meanwhile
+			statuses[i], _, _ = tryFetch(page) // 0 where it has begun anew meanwhile
 		})
 	}
 	time.Sleep(200 * time.Millisecond) // the requests get into the frozen gateway's sockets
@@ -144,14 +140,10 @@ func TestTopicMadeAnewUnderAFrozenGateway(t *testing.T) {
 		t.Errorf("statuses %v (0 is none), want only %d and %d", answers, http.StatusServiceUnavailable, http.StatusOK)
 	}
 	soon(t, "it has the new topic, too", func() error {
-		res, err := page.Get("http://" + frozen.address + "/payments?limit=1&cursor=" + token)
-		if err != nil {
-			return err
+		status, text, err := tryFetch(page)
+		if err == nil && status != http.StatusOK {
+			err = fmt.Errorf("status %d: %s", status, text)
 		}
-		res.Body.Close()
-		if res.StatusCode != http.StatusOK {
-			return fmt.Errorf("status %d", res.StatusCode)
-		}
-		return nil
+		return err
 	})
 }

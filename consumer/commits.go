@@ -47,36 +47,11 @@ func newOffsetStore(c *client, group string) *offsetStore {
 	return &offsetStore{client: c, group: group, coordinator: kafkaconn.AnyBroker}
 }
 
-// mark is what a gateway's commits have as their metadata.
-type mark struct {
-	cluster, topic string // ids
-	partitions     int
-}
-
-const markFormat = "paystream cluster=%s topic=%s partitions=%d"
-
-func (m mark) String() string { return fmt.Sprintf(markFormat, m.cluster, m.topic, m.partitions) }
-
-// readMark reports false where the metadata is none of a gateway's.
-func readMark(metadata *string) (m mark, ok bool) {
-	if metadata == nil {
-		return m, false
-	}
-	fields := strings.Split(*metadata, " ")
-	if len(fields) != 4 || fields[0] != "paystream" {
-		return m, false
-	}
-	var inCluster, inTopic, inPartitions bool
-	m.cluster, inCluster = strings.CutPrefix(fields[1], "cluster=")
-	m.topic, inTopic = strings.CutPrefix(fields[2], "topic=")
-	number, inPartitions := strings.CutPrefix(fields[3], "partitions=")
-	n, err := strconv.Atoi(number)
-	m.partitions = n
-	return m, inCluster && inTopic && inPartitions && err == nil
-}
-
-func (s *offsetStore) mark(partitions int) mark {
-	return mark{cluster: s.client.clusterID, topic: hex.EncodeToString(s.client.topicID[:]), partitions: partitions}
+// marks are what the metadata of a gateway's commits begin with: those of the cluster, and of the topic, behind which it
+// says how many partitions that had when the group began with it.
+func (s *offsetStore) marks() (ofCluster, ofTopic string) {
+	ofCluster = "paystream cluster=" + s.client.clusterID + " topic="
+	return ofCluster, ofCluster + hex.EncodeToString(s.client.topicID[:]) + " partitions="
 }
 
 // fetch returns what the group has committed, known being how many partitions the topic has. Of a commit that says
@@ -112,20 +87,24 @@ func (s *offsetStore) fetch(ctx context.Context, known int) (*committedOffsets, 
 
 func (s *offsetStore) take(all *committedOffsets, p kmsg.OffsetFetchResponseTopicPartition) {
 	c := commit{offset: p.Offset, epoch: p.LeaderEpoch}
-	if m, ok := readMark(p.Metadata); ok && m.cluster == s.client.clusterID {
-		c.ours = m.topic == s.mark(0).topic
-		if !c.ours {
+	if p.Metadata != nil {
+		ofCluster, ofTopic := s.marks()
+		partitions, ours := strings.CutPrefix(*p.Metadata, ofTopic)
+		if !ours && strings.HasPrefix(*p.Metadata, ofCluster) {
 			all.partitions = 0 // the group was there before the topic
 			return
 		}
-		all.partitions = min(all.partitions, m.partitions)
+		if n, err := strconv.Atoi(partitions); ours && err == nil {
+			c.ours, all.partitions = true, min(all.partitions, n)
+		}
 	}
 	all.of[p.Partition] = c
 }
 
 // write commits, as a member of a generation of the group that has begun with so many partitions.
 func (s *offsetStore) write(ctx context.Context, as *kafka.Generation, partitions int, offsets map[int32]commit) error {
-	metadata := s.mark(partitions).String()
+	_, metadata := s.marks()
+	metadata += strconv.Itoa(partitions)
 	topic := kmsg.NewOffsetCommitRequestTopic()
 	topic.Topic = s.client.topic
 	for partition, c := range offsets {

@@ -249,17 +249,17 @@ func (o *ownership) claim(ctx context.Context) {
 	if o.found == nil && !o.find(asking) {
 		return
 	}
-	found := make([]*claim, len(o.waiting))
+	claims := make([]*claim, len(o.waiting))
 	var all errgroup.Group
 	all.SetLimit(claimsAtOnce)
 	for i, id := range o.waiting {
 		if id < known {
-			all.Go(func() error { found[i] = o.claimOf(asking, id); return nil })
+			all.Go(func() error { claims[i] = o.claimOf(asking, id); return nil })
 		}
 	}
 	_ = all.Wait() // none fails
 	var left []int32
-	for i, c := range found {
+	for i, c := range claims {
 		if c == nil {
 			left = append(left, o.waiting[i])
 			continue
@@ -278,9 +278,7 @@ func (o *ownership) claim(ctx context.Context) {
 func (o *ownership) find(ctx context.Context) bool {
 	found, err := o.offsets.fetch(ctx, o.g.c.table.len())
 	if err != nil {
-		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) { // else the generation has ended
-			o.g.troubles.lost(commits, o.g.c.cfg.Kafka.Explain(err))
-		}
+		o.lost(ctx, commits, err)
 		return false
 	}
 	o.found = found
@@ -293,14 +291,19 @@ func (o *ownership) claimOf(ctx context.Context, id int32) *claim {
 	p := o.g.c.table.get(id)
 	from, committed, err := o.begin(ctx, placement{partition: id, leader: p.leader, epoch: p.epoch}, p.next)
 	if err != nil {
-		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) { // else the generation has ended
-			o.g.troubles.lost(offsetOf(id), o.g.c.cfg.Kafka.Explain(err))
-		}
+		o.lost(ctx, offsetOf(id), err)
 		return nil
 	}
 	o.g.troubles.over(offsetOf(id))
 	o.g.c.logger.Debug("partition claimed", "partition", id, "committed", committed, "from", from)
 	return o.g.ledger.claim(id, from, committed)
+}
+
+// lost notes what can not be done, but for the generation's end.
+func (o *ownership) lost(ctx context.Context, what string, err error) {
+	if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		o.g.troubles.lost(what, o.g.c.cfg.Kafka.Explain(err))
+	}
 }
 
 // begin returns from where a partition is settled whose records are in the log up to next, and what of that the group has

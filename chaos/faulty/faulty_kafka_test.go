@@ -79,7 +79,7 @@ func judged(t *testing.T, k *kafkatest.Kafka, binary string) judge.Verdict {
 	n := network.New()
 	defer n.Close()
 	g, err := gateway.Start(gateway.Config{
-		Binary: binary, Dir: t.TempDir(), Logs: t.TempDir(), Network: n, Seeds: []string{k.Plaintext()},
+		Binary: binary, Dir: t.TempDir(), Network: n, Seeds: []string{k.Plaintext()},
 		Env: []string{"KAFKA_TOPIC=" + topic, "AMOUNT_UNITS=minor", "RETAIN_PAYMENTS=1000000", "RETAIN_BYTES=1GiB"},
 	})
 	if err != nil {

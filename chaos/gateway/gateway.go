@@ -2,6 +2,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ type Config struct {
 	ID      int
 	Binary  string
 	Dir     string
-	Logs    string // a folder, which may be Dir
+	Logs    string // a folder; Dir where it is empty
 	Network *network.Network
 	Brokers map[string]string // links to the brokers: where each is to lead, by where it is to listen
 	Seeds   []string          // brokers that are reached without a link
@@ -46,7 +47,7 @@ func Start(cfg Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{ID: cfg.ID, binary: cfg.Binary, dir: cfg.Dir, logs: cfg.Logs, address: ports[0], admin: ports[1]}
+	g := &Gateway{ID: cfg.ID, binary: cfg.Binary, dir: cfg.Dir, logs: cmp.Or(cfg.Logs, cfg.Dir), address: ports[0], admin: ports[1]}
 	if g.Clients, err = cfg.Network.Link(ports[2], g.address); err != nil {
 		return nil, err
 	}

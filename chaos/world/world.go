@@ -126,9 +126,9 @@ func Build(ctx context.Context, root, binary string, flags ...string) error {
 }
 
 func (w *World) startGateways(ctx context.Context, binary, logs string) error {
-	level := "debug"
-	if logs == "" {
-		logs, level = w.dir, "info"
+	level := "info"
+	if logs != "" {
+		level = "debug"
 	}
 	for id := range gateways {
 		g, err := gateway.Start(gateway.Config{
